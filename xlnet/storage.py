@@ -1,0 +1,291 @@
+"""Paths on disk and on Google Cloud Storage: list, read, publish atomically.
+
+Every path of the project is a string, local or `gs://bucket/name`. Nothing is ever written in place: a file is
+written aside and renamed (on Google Cloud Storage an object appears whole or not at all), a folder is filled
+aside and renamed, with its marker file uploaded last where renames do not exist.
+"""
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from xlnet.errors import UserError
+
+REMOTE = "gs://"
+
+
+@dataclass(frozen=True, order=True)
+class File:
+    """A file that was found: its path and its size in bytes."""
+
+    path: str
+    bytes: int
+
+
+def is_remote(path: str) -> bool:
+    """Whether the path names an object on Google Cloud Storage."""
+    return path.startswith(REMOTE)
+
+
+def join(folder: str, *names: str) -> str:
+    """A path inside a folder."""
+    return "/".join([folder.rstrip("/"), *names])
+
+
+def match(patterns: Sequence[str]) -> list[File]:
+    """The non-empty list of files that the patterns name, sorted, without repeats.
+
+    Raises UserError when a pattern matches nothing, names a folder, or only empty files are found.
+    """
+    found: set[File] = set()
+    for pattern in patterns:
+        files = _match_remote(pattern) if is_remote(pattern) else _match_local(pattern)
+        if not files:
+            raise UserError(
+                f"no file matches {pattern!r}; check the path, and quote globs so that the shell leaves them alone"
+            )
+        found.update(files)
+    if not any(file.bytes for file in found):
+        raise UserError(
+            f"every file that {' '.join(patterns)!r} names is empty ({len(found)} found); give text"
+        )
+    return sorted(found)
+
+
+def _match_local(pattern: str) -> list[File]:
+    if os.path.isdir(pattern):
+        raise UserError(
+            f"{pattern!r} is a folder, files are wanted; name them, for example {join(pattern, '*.txt')!r}"
+        )
+    paths = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
+    return [File(path, os.path.getsize(path)) for path in paths if not os.path.isdir(path)]
+
+
+def _match_remote(pattern: str) -> list[File]:
+    bucket, name = _split_remote(pattern)
+    if any(character in name for character in "*?["):
+        blobs = _client().list_blobs(bucket, match_glob=name)
+        return [
+            File(f"{REMOTE}{bucket}/{blob.name}", blob.size) for blob in blobs if not blob.name.endswith("/")
+        ]
+    blob = _client().bucket(bucket).get_blob(name)
+    return [] if blob is None else [File(pattern, blob.size)]
+
+
+def exists(path: str) -> bool:
+    """Whether a file, or a folder with something in it, is there."""
+    if not is_remote(path):
+        return os.path.exists(path)
+    bucket, name = _split_remote(path)
+    if _client().bucket(bucket).blob(name).exists():
+        return True
+    return any(True for _ in _client().list_blobs(bucket, prefix=name.rstrip("/") + "/", max_results=1))
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[IO[bytes]]:
+    """A file opened for reading bytes. Raises UserError when it is missing, a folder, or not readable."""
+    try:
+        if is_remote(path):
+            bucket, name = _split_remote(path)
+            stream: IO[bytes] = _client().bucket(bucket).blob(name).open("rb")
+        else:
+            stream = open(path, "rb")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder, a file is wanted") from None
+    except PermissionError:
+        raise UserError(f"{path} cannot be read: permission denied") from None
+    with stream:
+        yield stream
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole content of a small file."""
+    with reading(path) as stream:
+        try:
+            return stream.read()
+        except Exception as error:
+            if is_remote(path) and type(error).__name__ == "NotFound":
+                raise UserError(f"{path} does not exist") from None
+            raise
+
+
+def read_json(path: str) -> Any:
+    """The content of a JSON file. Raises UserError when it is missing or broken."""
+    content = read_bytes(path)
+    try:
+        return json.loads(content)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not JSON: {error}") from None
+
+
+def publish(path: str, content: bytes) -> None:
+    """Write a file whole or not at all; an older file of that name is replaced."""
+    if is_remote(path):
+        bucket, name = _split_remote(path)
+        _client().bucket(bucket).blob(name).upload_from_string(content)
+        return
+    with writing(path) as stream:
+        stream.write(content)
+
+
+def publish_json(path: str, content: Any) -> None:
+    """Write a JSON file whole or not at all, with sorted keys: same content, same bytes."""
+    publish(path, (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+@contextlib.contextmanager
+def writing(path: str) -> Iterator[IO[bytes]]:
+    """A stream whose bytes become `path` when the block ends well, and vanish when it does not."""
+    folder = tempfile.gettempdir() if is_remote(path) else os.path.dirname(os.path.abspath(path))
+    make_folder(folder)
+    with _mendable(path):
+        handle, aside = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", suffix=".part", dir=folder)
+    try:
+        with _mendable(path), os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        if is_remote(path):
+            bucket, name = _split_remote(path)
+            _client().bucket(bucket).blob(name).upload_from_filename(aside)
+        else:
+            os.chmod(aside, 0o644)
+            os.replace(aside, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(aside)
+
+
+@contextlib.contextmanager
+def publishing(directory: str, *, marker: str) -> Iterator[Path]:
+    """A local folder to fill, which becomes `directory` when the block ends well.
+
+    `marker` names the file that readers look for: it is the last to appear where a rename of the whole folder is
+    not possible. Raises UserError when `directory` already holds something.
+    """
+    refuse_occupied(directory)
+    parent = tempfile.gettempdir() if is_remote(directory) else os.path.dirname(os.path.abspath(directory))
+    make_folder(parent)
+    with _mendable(directory):
+        aside = tempfile.mkdtemp(
+            prefix=f".{os.path.basename(directory.rstrip('/'))}.", suffix=".part", dir=parent
+        )
+    try:
+        with _mendable(directory):
+            yield Path(aside)
+            if is_remote(directory):
+                _upload_folder(Path(aside), directory, marker=marker)
+            else:
+                os.chmod(aside, 0o755)
+                os.replace(aside, directory)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def refuse_occupied(directory: str) -> None:
+    """Raises UserError when the output folder already holds something, or is a file."""
+    if is_remote(directory):
+        occupied = exists(directory)
+    elif os.path.isdir(directory):
+        occupied = bool(os.listdir(directory))
+    else:
+        occupied = os.path.exists(directory)
+    if occupied:
+        raise UserError(
+            f"the output {directory} already holds something; name a new folder, or remove this one"
+        )
+
+
+def make_folder(folder: str) -> None:
+    """Make a local folder and its parents. Raises UserError when that is not allowed."""
+    if is_remote(folder):
+        return
+    with _mendable(folder):
+        os.makedirs(folder, exist_ok=True)
+
+
+@contextlib.contextmanager
+def local_copy(path: str) -> Iterator[str]:
+    """A local path with the content of `path`, for libraries that read only the disk; a local path is itself."""
+    if not is_remote(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        target = os.path.join(folder, os.path.basename(path))
+        bucket, name = _split_remote(path)
+        _client().bucket(bucket).blob(name).download_to_filename(target)
+        yield target
+
+
+def sha256(path: str) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with reading(path) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _upload_folder(folder: Path, directory: str, *, marker: str) -> None:
+    files = sorted(
+        (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == marker
+    )
+    bucket, prefix = _split_remote(directory)
+    for path in files:
+        name = join(prefix, path.relative_to(folder).as_posix())
+        _client().bucket(bucket).blob(name).upload_from_filename(str(path))
+
+
+@contextlib.contextmanager
+def _mendable(path: str) -> Iterator[None]:
+    """Turns what a user can mend (permissions, a full disk, a file in the way) into a UserError."""
+    try:
+        yield
+    except PermissionError:
+        raise UserError(
+            f"cannot write {path}: permission denied; choose another place or change its rights"
+        ) from None
+    except (NotADirectoryError, FileExistsError):
+        raise UserError(f"cannot write {path}: a file is in the way; choose another place") from None
+    except OSError as error:
+        if error.errno in (28, 30, 122):  # no space, read-only file system, quota
+            raise UserError(
+                f"cannot write {path}: {os.strerror(error.errno).lower()}; make room or choose another place"
+            ) from None
+        raise
+
+
+def _split_remote(path: str) -> tuple[str, str]:
+    bucket, _, name = path.removeprefix(REMOTE).partition("/")
+    if not bucket or not name:
+        raise UserError(f"{path!r} is not a path on Google Cloud Storage; write gs://bucket/name")
+    return bucket, name
+
+
+_clients: dict[int, Any] = {}  # one a process: a client must not cross a fork
+
+
+def _client() -> Any:
+    if os.getpid() not in _clients:
+        try:
+            from google.cloud import storage
+        except ImportError:
+            raise UserError(
+                "gs:// paths need google-cloud-storage; install the extra: pip install 'xlnet-pipelines[gcp]'"
+            ) from None
+        if os.environ.get("STORAGE_EMULATOR_HOST"):
+            _clients[os.getpid()] = storage.Client.create_anonymous_client()
+        else:
+            _clients[os.getpid()] = storage.Client()
+    return _clients[os.getpid()]
