@@ -1,0 +1,67 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from xlnet.errors import UserError
+from xlnet.training.optimizer import OptimizerSettings, WarmupDecay, build, is_decayed
+
+FOLLOWED = ["adam_poly_warmup", "adamwd_poly_warmup"]  # the cases without layer-wise scaling of gradients
+
+
+def settings_of(case: dict) -> OptimizerSettings:
+    return OptimizerSettings(
+        learning_rate=case["learning_rate"],
+        warmup_steps=case["warmup_steps"],
+        decay={"poly": "polynomial", "cos": "cosine"}[case["decay_method"]],
+        end_rate=case["min_lr_ratio"],
+        weight_decay=case["weight_decay"],
+        epsilon=case["adam_epsilon"],
+        clip_norm=case["clip"],
+        optimizer="reference",
+    )
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_reference_optimizer_follows_the_recorded_steps(golden, name):
+    case = json.loads(golden("optimizer_cases.json").read_text())[name]
+    recorded = np.load(golden("optimizer.npz"))
+    names = [key.removeprefix("init/") for key in recorded.files if key.startswith("init/")]
+    variables = [keras.Variable(recorded[f"init/{name_}"], name=name_.replace("/", ".")) for name_ in names]
+    optimizer = build(settings_of(case), steps=case["train_steps"], variables=variables)
+    for step in range(8):
+        optimizer.apply([ops.convert_to_tensor(recorded[f"grad/{step}/{n}"]) for n in names], variables)
+        norm = ops.convert_to_numpy(optimizer.gradient_norm)
+        np.testing.assert_allclose(norm, recorded[f"{name}/global_norm"][step], rtol=1e-5)
+        for variable, variable_name in zip(variables, names, strict=True):
+            found = ops.convert_to_numpy(variable)
+            np.testing.assert_allclose(found, recorded[f"{name}/after_{step}/{variable_name}"], atol=2e-6)
+
+
+def test_which_variables_decay_is_as_recorded(golden):
+    case = json.loads(golden("optimizer_cases.json").read_text())["adamwd_poly_warmup"]
+    recorded = np.load(golden("optimizer.npz"))
+    names = {key.removeprefix("init/") for key in recorded.files if key.startswith("init/")}
+    assert {name for name in names if not is_decayed(name)} == set(case["not_decayed"])
+
+
+def test_schedule_equals_the_recorded_curves(golden):
+    curves = json.loads(golden("optimizer_cases.json").read_text())["lr_curves_base_lr_0.01"]
+    for name, curve in curves.items():
+        method, warmup, steps, end = name.split("_")
+        schedule = WarmupDecay(
+            0.01,
+            steps=int(steps.removeprefix("train")),
+            warmup_steps=int(warmup.removeprefix("warmup")),
+            decay={"poly": "polynomial", "cos": "cosine"}[method],
+            end_rate=float(end.removeprefix("min")),
+        )
+        found = [float(ops.convert_to_numpy(schedule(step))) for step in range(len(curve))]
+        np.testing.assert_allclose(found, curve, atol=2e-8, err_msg=name)
+
+
+def test_a_wrong_setting_is_named_with_what_was_found():
+    with pytest.raises(UserError, match="decay is 'linear', wanted is one of polynomial, cosine"):
+        OptimizerSettings(decay="linear")

@@ -1,0 +1,1 @@
+"""Training: batches, the pretraining and fine-tuning loops, optimizers, checkpoints."""

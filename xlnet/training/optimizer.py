@@ -1,0 +1,175 @@
+"""Adam with warmup, decay and clipping by the global norm, for every Keras backend."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from xlnet.errors import UserError
+
+DECAYS = ("polynomial", "cosine")
+OPTIMIZERS = ("adamw", "reference")
+NOT_DECAYED = ("LayerNorm", "bias")  # reference: model_utils.py, exclude_from_weight_decay
+DECAYED_AFTER_ALL = ("r_w_bias", "r_r_bias", "r_s_bias")  # ... and include_in_weight_decay
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """How weights are updated. Rates are per step; a step is one batch."""
+
+    learning_rate: float = 4e-4  # paper, appendix A.4.1
+    warmup_steps: int = 40_000  # paper, appendix A.4.1
+    decay: str = (
+        "polynomial"  # to the end rate over the remaining steps; "polynomial" is linear, as in the reference
+    )
+    end_rate: float = 0.0  # the last learning rate, as a share of the first
+    weight_decay: float = 0.01
+    epsilon: float = 1e-6  # as in the reference; Keras' 1e-7 moves early steps
+    clip_norm: float = 1.0  # of all gradients together
+    optimizer: str = "adamw"  # "reference": no bias correction when weights decay, as the original has it
+
+    def __post_init__(self) -> None:
+        _require(self.decay in DECAYS, "decay", self.decay, f"one of {', '.join(DECAYS)}")
+        _require(self.optimizer in OPTIMIZERS, "optimizer", self.optimizer, f"one of {', '.join(OPTIMIZERS)}")
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "a number above 0")
+        _require(0 <= self.end_rate <= 1, "end_rate", self.end_rate, "a share from 0 to 1")
+        _require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "0 or more steps")
+        _require(self.clip_norm > 0, "clip_norm", self.clip_norm, "a number above 0")
+
+
+def _require(holds: bool, name: str, found: object, wanted: str) -> None:
+    if not holds:
+        raise UserError(f"{name} is {found!r}, wanted is {wanted}")
+
+
+@keras.saving.register_keras_serializable(package="xlnet")
+class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warmup from 0, then polynomial (power 1) or cosine decay. Source: model_utils.py, get_train_op."""
+
+    def __init__(self, learning_rate: float, *, steps: int, warmup_steps: int, decay: str, end_rate: float):
+        self.learning_rate = learning_rate
+        self.steps = steps
+        self.warmup_steps = warmup_steps
+        self.decay = decay
+        self.end_rate = end_rate
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate at a step, counted from 0."""
+        step = ops.cast(step, "float32")
+        done = ops.clip((step - self.warmup_steps) / max(1, self.steps - self.warmup_steps), 0.0, 1.0)
+        remaining = 0.5 * (1.0 + ops.cos(math.pi * done)) if self.decay == "cosine" else 1.0 - done
+        decayed = self.learning_rate * (self.end_rate + (1.0 - self.end_rate) * remaining)
+        warming = self.learning_rate * step / max(1, self.warmup_steps)
+        return ops.where(step < self.warmup_steps, warming, decayed)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal schedule."""
+        return dict(self.__dict__)
+
+
+@keras.saving.register_keras_serializable(package="xlnet")
+class _Ahead(keras.optimizers.schedules.LearningRateSchedule):
+    """Another schedule, one step ahead."""
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule):
+        self.schedule = schedule
+
+    def __call__(self, step: Any) -> Any:
+        return self.schedule(step + 1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"schedule": self.schedule}
+
+
+class _ClippedByGlobalNorm:
+    """Clips all gradients together and keeps their norm before clipping, as a variable of the optimizer."""
+
+    clip_norm: float
+    gradient_norm: Any
+
+    def build(self, variables: list[Any]) -> None:
+        super().build(variables)  # type: ignore[misc]
+        self.gradient_norm = self.add_variable((), name="gradient_norm")  # type: ignore[attr-defined]
+
+    def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> Any:
+        grads = [ops.convert_to_tensor(grad, sparse=False) for grad in grads]
+        norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(grad, "float32"))) for grad in grads))
+        scale = self.clip_norm / ops.maximum(norm, self.clip_norm)
+        if not self.built:  # type: ignore[attr-defined]
+            self.build(trainable_variables or [])
+        self.gradient_norm.assign(norm)
+        clipped = [grad * ops.cast(scale, grad.dtype) for grad in grads]
+        return super().apply(clipped, trainable_variables)  # type: ignore[misc]
+
+
+class AdamW(_ClippedByGlobalNorm, keras.optimizers.AdamW):
+    """Keras' AdamW with clipping by the global norm."""
+
+    def __init__(self, *, clip_norm: float, **options: Any):
+        super().__init__(**options)
+        self.clip_norm = clip_norm
+
+
+class ReferenceAdamW(_ClippedByGlobalNorm, keras.optimizers.Optimizer):
+    """Adam without bias correction, weight decay beside it. Source: model_utils.py, AdamWeightDecayOptimizer.
+
+    The original counts its step beside the update, not after it, so the update of step t takes the rate of
+    step t + 1 (its recorded runs move at step 0, where the rate is 0); this one does the same.
+    """
+
+    def __init__(self, *, learning_rate: Any, weight_decay: float, epsilon: float, clip_norm: float):
+        super().__init__(learning_rate=_Ahead(learning_rate), weight_decay=None, name="reference_adamw")
+        self.decay_rate = weight_decay
+        self.epsilon = epsilon
+        self.clip_norm = clip_norm
+
+    def build(self, variables: list[Any]) -> None:
+        """Makes the two moments of every variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self._first = [self.add_variable_from_reference(variable, "adam_m") for variable in variables]
+        self._second = [self.add_variable_from_reference(variable, "adam_v") for variable in variables]
+        self._decayed = [is_decayed(variable.path) for variable in variables]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One variable's update."""
+        index = self._get_variable_index(variable)
+        first, second = self._first[index], self._second[index]
+        self.assign(first, 0.9 * first + 0.1 * gradient)
+        self.assign(second, 0.999 * second + 0.001 * ops.square(gradient))
+        update = first / (ops.sqrt(second) + self.epsilon)
+        if self._decayed[index]:
+            update = update + self.decay_rate * variable
+        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * update)
+
+
+def is_decayed(name: str) -> bool:
+    """Whether a variable's weights decay: not layer norms and biases, but the attention biases do."""
+    if any(part in name for part in DECAYED_AFTER_ALL):
+        return True
+    return not any(part in name for part in NOT_DECAYED)
+
+
+def build(settings: OptimizerSettings, *, steps: int, variables: list[Any]) -> AdamW | ReferenceAdamW:
+    """The optimizer of a run of `steps` steps over `variables` (the trainable ones of a built model)."""
+    schedule = WarmupDecay(
+        settings.learning_rate,
+        steps=steps,
+        warmup_steps=settings.warmup_steps,
+        decay=settings.decay,
+        end_rate=settings.end_rate,
+    )
+    options = {"learning_rate": schedule, "epsilon": settings.epsilon, "clip_norm": settings.clip_norm}
+    optimizer: AdamW | ReferenceAdamW
+    if settings.optimizer == "reference" and settings.weight_decay:
+        optimizer = ReferenceAdamW(weight_decay=settings.weight_decay, **options)
+    else:
+        optimizer = AdamW(weight_decay=settings.weight_decay, beta_1=0.9, beta_2=0.999, **options)
+        kept = [variable for variable in variables if not is_decayed(variable.path)]
+        if kept:
+            optimizer.exclude_from_weight_decay(var_list=kept)
+    optimizer.build(variables)
+    return optimizer
