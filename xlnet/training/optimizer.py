@@ -46,14 +46,24 @@ def _require(holds: bool, name: str, found: object, wanted: str) -> None:
 
 @keras.saving.register_keras_serializable(package="xlnet")
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warmup from 0, then polynomial (power 1) or cosine decay. Source: model_utils.py, get_train_op."""
+    """Linear warmup from 0, then linear or cosine decay. Source: model_utils.py, get_train_op."""
 
-    def __init__(self, learning_rate: float, *, steps: int, warmup_steps: int, decay: str, end_rate: float):
+    def __init__(
+        self,
+        learning_rate: float,
+        *,
+        steps: int,
+        warmup_steps: int,
+        decay: str,
+        end_rate: float,
+        warms_ahead: bool = False,
+    ):
         self.learning_rate = learning_rate
         self.steps = steps
         self.warmup_steps = warmup_steps
         self.decay = decay
         self.end_rate = end_rate
+        self.warms_ahead = warms_ahead
 
     def __call__(self, step: Any) -> Any:
         """The learning rate at a step, counted from 0."""
@@ -61,26 +71,12 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         done = ops.clip((step - self.warmup_steps) / max(1, self.steps - self.warmup_steps), 0.0, 1.0)
         remaining = 0.5 * (1.0 + ops.cos(math.pi * done)) if self.decay == "cosine" else 1.0 - done
         decayed = self.learning_rate * (self.end_rate + (1.0 - self.end_rate) * remaining)
-        warming = self.learning_rate * step / max(1, self.warmup_steps)
+        warming = self.learning_rate * (step + self.warms_ahead) / max(1, self.warmup_steps)
         return ops.where(step < self.warmup_steps, warming, decayed)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal schedule."""
         return dict(self.__dict__)
-
-
-@keras.saving.register_keras_serializable(package="xlnet")
-class _Ahead(keras.optimizers.schedules.LearningRateSchedule):
-    """Another schedule, one step ahead."""
-
-    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule):
-        self.schedule = schedule
-
-    def __call__(self, step: Any) -> Any:
-        return self.schedule(step + 1)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"schedule": self.schedule}
 
 
 class _ClippedByGlobalNorm:
@@ -115,12 +111,12 @@ class AdamW(_ClippedByGlobalNorm, keras.optimizers.AdamW):
 class ReferenceAdamW(_ClippedByGlobalNorm, keras.optimizers.Optimizer):
     """Adam without bias correction, weight decay beside it. Source: model_utils.py, AdamWeightDecayOptimizer.
 
-    The original counts its step beside the update, not after it, so the update of step t takes the rate of
-    step t + 1 (its recorded runs move at step 0, where the rate is 0); this one does the same.
+    The original counts its step beside the update, not after it: in its recorded runs the warmup is one step
+    ahead (weights move at step 0, where the rate is 0). Build it with `WarmupDecay(..., warms_ahead=True)`.
     """
 
     def __init__(self, *, learning_rate: Any, weight_decay: float, epsilon: float, clip_norm: float):
-        super().__init__(learning_rate=_Ahead(learning_rate), weight_decay=None, name="reference_adamw")
+        super().__init__(learning_rate=learning_rate, weight_decay=None, name="reference_adamw")
         self.decay_rate = weight_decay
         self.epsilon = epsilon
         self.clip_norm = clip_norm
@@ -155,16 +151,18 @@ def is_decayed(name: str) -> bool:
 
 def build(settings: OptimizerSettings, *, steps: int, variables: list[Any]) -> AdamW | ReferenceAdamW:
     """The optimizer of a run of `steps` steps over `variables` (the trainable ones of a built model)."""
+    is_reference = settings.optimizer == "reference" and settings.weight_decay > 0
     schedule = WarmupDecay(
         settings.learning_rate,
         steps=steps,
         warmup_steps=settings.warmup_steps,
         decay=settings.decay,
         end_rate=settings.end_rate,
+        warms_ahead=is_reference,
     )
     options = {"learning_rate": schedule, "epsilon": settings.epsilon, "clip_norm": settings.clip_norm}
     optimizer: AdamW | ReferenceAdamW
-    if settings.optimizer == "reference" and settings.weight_decay:
+    if is_reference:
         optimizer = ReferenceAdamW(weight_decay=settings.weight_decay, **options)
     else:
         optimizer = AdamW(weight_decay=settings.weight_decay, beta_1=0.9, beta_2=0.999, **options)
