@@ -1,0 +1,54 @@
+from dataclasses import dataclass
+
+import pytest
+
+from xlnet.errors import UserError
+from xlnet.settings import make, parse_preset
+
+
+@dataclass(frozen=True)
+class Rates:
+    learning_rate: float = 0.1
+    steps: int = 10
+    is_on: bool = False
+    path: str | None = None
+
+
+def test_later_sources_override_and_text_becomes_numbers():
+    assert make(Rates, {"learning_rate": "4e-4", "steps": 3}, {"steps": "5"}) == Rates(4e-4, 5)
+
+
+def test_an_unknown_key_names_the_nearest():
+    with pytest.raises(
+        UserError, match=r"x\.yaml: unknown setting 'learning_rat'; did you mean 'learning_rate'\?"
+    ):
+        make(Rates, {"learning_rat": 1}, where="x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("steps", 1.5), ("steps", True), ("steps", "ten"), ("is_on", "yes"), ("learning_rate", None)],
+)
+def test_a_value_of_the_wrong_type_is_named(name, value):
+    with pytest.raises(UserError, match=f"{name} is {value!r}, wanted is"):
+        make(Rates, {name: value})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("modell: {}", "unknown section 'modell'; did you mean 'model'"),
+        ("[1, 2]", "holds a list"),
+        ("model: 3", "section 'model' holds 3"),
+        ("a: [", "is not YAML"),
+        (b"\xff\xfe\xfa", "is not YAML"),
+    ],
+)
+def test_a_broken_preset_is_one_line(content, message):
+    with pytest.raises(UserError, match=message) as caught:
+        parse_preset(content, where="p.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_sections_are_empty():
+    assert parse_preset("model: {layers: 2}", where="p")["corpus"] == {}

@@ -1,0 +1,93 @@
+"""Settings: frozen dataclasses, filled from a YAML preset and overridden by flags."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import yaml
+
+from xlnet import storage
+from xlnet.errors import UserError
+
+Settings = TypeVar("Settings")
+SECTIONS = ("vocabulary", "corpus", "model", "pretraining", "finetuning")
+
+
+def make(kind: type[Settings], *sources: Mapping[str, Any], where: str = "the settings") -> Settings:
+    """Settings from mappings, later ones override earlier ones; defaults fill the rest.
+
+    Raises UserError for an unknown key (naming the nearest known one) and for a value of the wrong type.
+    """
+    kinds = field_kinds(kind)
+    values: dict[str, Any] = {}
+    for source in sources:
+        for name, value in source.items():
+            if name not in kinds:
+                raise UserError(f"{where}: unknown setting {name!r}{suggestion(name, kinds)}")
+            values[name] = _convert(value, kinds[name], name=f"{where}: {name}")
+    return kind(**values)
+
+
+def field_kinds(kind: type) -> dict[str, Any]:
+    """The fields of a settings class and their types."""
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The part of an error message that names the nearest known name."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+
+
+def read_preset(path: str | None) -> dict[str, dict[str, Any]]:
+    """The sections of a YAML preset; missing ones are empty. Raises UserError for anything else in it."""
+    if path is None:
+        return {section: {} for section in SECTIONS}
+    return parse_preset(storage.read_bytes(path), where=path)
+
+
+def parse_preset(content: bytes | str, *, where: str) -> dict[str, dict[str, Any]]:
+    """As `read_preset`, from the text of a preset."""
+    try:
+        loaded = yaml.safe_load(content) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = " ".join(str(error).split())
+        raise UserError(f"{where} is not YAML: {problem}") from None
+    if not isinstance(loaded, dict):
+        raise UserError(
+            f"{where} holds a {type(loaded).__name__}, wanted are the sections {', '.join(SECTIONS)}"
+        )
+    for section, values in loaded.items():
+        if section not in SECTIONS:
+            raise UserError(f"{where}: unknown section {section!r}{suggestion(str(section), SECTIONS)}")
+        if not isinstance(values, dict):
+            raise UserError(f"{where}: section {section!r} holds {values!r}, wanted are settings")
+    return {section: loaded.get(section, {}) for section in SECTIONS}
+
+
+def _convert(value: Any, kind: Any, *, name: str) -> Any:
+    """A value as its field's type: what YAML and shells give is near, not exact (`4e-4` is text in YAML)."""
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if value is None and type(None) in options:
+        return None
+    wanted = next(option for option in options if option is not type(None))
+    plain = typing.get_origin(wanted) or wanted
+    try:
+        if plain is bool and not isinstance(value, bool):
+            raise ValueError
+        if plain is int and (isinstance(value, bool) or float(value) != int(value)):
+            raise ValueError
+        if plain is tuple:
+            return tuple(value.split(",") if isinstance(value, str) else value)
+        return plain(value)
+    except (TypeError, ValueError):
+        raise UserError(f"{name} is {value!r}, wanted is {_describe(wanted)}") from None
+
+
+def _describe(kind: Any) -> str:
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(kind, str(kind))
