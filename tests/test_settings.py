@@ -19,9 +19,7 @@ def test_later_sources_override_and_text_becomes_numbers():
 
 
 def test_an_unknown_key_names_the_nearest():
-    with pytest.raises(
-        UserError, match=r"x\.yaml: unknown setting 'learning_rat'; did you mean 'learning_rate'\?"
-    ):
+    with pytest.raises(UserError, match=r"x\.yaml: unknown setting 'learning_rat'; did you mean 'learning_rate'\?"):
         make(Rates, {"learning_rat": 1}, where="x.yaml")
 
 

@@ -59,9 +59,7 @@ def parse_preset(content: bytes | str, *, where: str) -> dict[str, dict[str, Any
         problem = " ".join(str(error).split())
         raise UserError(f"{where} is not YAML: {problem}") from None
     if not isinstance(loaded, dict):
-        raise UserError(
-            f"{where} holds a {type(loaded).__name__}, wanted are the sections {', '.join(SECTIONS)}"
-        )
+        raise UserError(f"{where} holds a {type(loaded).__name__}, wanted are the sections {', '.join(SECTIONS)}")
     for section, values in loaded.items():
         if section not in SECTIONS:
             raise UserError(f"{where}: unknown section {section!r}{suggestion(str(section), SECTIONS)}")

@@ -1,8 +1,8 @@
 """Paths on disk and on Google Cloud Storage: list, read, publish atomically.
 
-Every path of the project is a string, local or `gs://bucket/name`. Nothing is ever written in place: a file is
-written aside and renamed (on Google Cloud Storage an object appears whole or not at all), a folder is filled
-aside and renamed, with its marker file uploaded last where renames do not exist.
+Every path of the project is a string, local or `gs://bucket/name`. Nothing is ever written in place: a file
+is written aside and renamed (on Google Cloud Storage an object appears whole or not at all), a folder is
+filled aside and renamed, with its marker file uploaded last where renames do not exist.
 """
 
 import contextlib
@@ -50,21 +50,17 @@ def match(patterns: Sequence[str]) -> list[File]:
         files = _match_remote(pattern) if is_remote(pattern) else _match_local(pattern)
         if not files:
             raise UserError(
-                f"no file matches {pattern!r}; check the path, and quote globs so that the shell leaves them alone"
+                f"no file matches {pattern!r}; check the path, and quote a glob so that the shell leaves it be"
             )
         found.update(files)
     if not any(file.bytes for file in found):
-        raise UserError(
-            f"every file that {' '.join(patterns)!r} names is empty ({len(found)} found); give text"
-        )
+        raise UserError(f"every file that {' '.join(patterns)!r} names is empty ({len(found)} found); give text")
     return sorted(found)
 
 
 def _match_local(pattern: str) -> list[File]:
     if os.path.isdir(pattern):
-        raise UserError(
-            f"{pattern!r} is a folder, files are wanted; name them, for example {join(pattern, '*.txt')!r}"
-        )
+        raise UserError(f"{pattern!r} is a folder, files are wanted; name them, for example {join(pattern, '*.txt')!r}")
     paths = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
     return [File(path, os.path.getsize(path)) for path in paths if not os.path.isdir(path)]
 
@@ -73,9 +69,7 @@ def _match_remote(pattern: str) -> list[File]:
     bucket, name = _split_remote(pattern)
     if any(character in name for character in "*?["):
         blobs = _client().list_blobs(bucket, match_glob=name)
-        return [
-            File(f"{REMOTE}{bucket}/{blob.name}", blob.size) for blob in blobs if not blob.name.endswith("/")
-        ]
+        return [File(f"{REMOTE}{bucket}/{blob.name}", blob.size) for blob in blobs if not blob.name.endswith("/")]
     blob = _client().bucket(bucket).get_blob(name)
     return [] if blob is None else [File(pattern, blob.size)]
 
@@ -90,6 +84,14 @@ def exists(path: str) -> bool:
     return any(True for _ in _client().list_blobs(bucket, prefix=name.rstrip("/") + "/", max_results=1))
 
 
+def size(path: str) -> int:
+    """A file's size in bytes. Raises UserError when it is missing."""
+    found = _match_remote(path) if is_remote(path) else _match_local(path) if os.path.exists(path) else []
+    if not found:
+        raise UserError(f"{path} does not exist")
+    return found[0].bytes
+
+
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[IO[bytes]]:
     """A file opened for reading bytes. Raises UserError when it is missing, a folder, or not readable."""
@@ -98,7 +100,7 @@ def reading(path: str) -> Iterator[IO[bytes]]:
             bucket, name = _split_remote(path)
             stream: IO[bytes] = _client().bucket(bucket).blob(name).open("rb")
         else:
-            stream = open(path, "rb")
+            stream = open(path, "rb")  # noqa: SIM115  (closed below, after its errors are told apart)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except IsADirectoryError:
@@ -171,16 +173,14 @@ def writing(path: str) -> Iterator[IO[bytes]]:
 def publishing(directory: str, *, marker: str) -> Iterator[Path]:
     """A local folder to fill, which becomes `directory` when the block ends well.
 
-    `marker` names the file that readers look for: it is the last to appear where a rename of the whole folder is
-    not possible. Raises UserError when `directory` already holds something.
+    `marker` names the file that readers look for: it is the last to appear where a rename of the whole
+    folder is not possible. Raises UserError when `directory` already holds something.
     """
     refuse_occupied(directory)
     parent = tempfile.gettempdir() if is_remote(directory) else os.path.dirname(os.path.abspath(directory))
     make_folder(parent)
     with _mendable(directory):
-        aside = tempfile.mkdtemp(
-            prefix=f".{os.path.basename(directory.rstrip('/'))}.", suffix=".part", dir=parent
-        )
+        aside = tempfile.mkdtemp(prefix=f".{os.path.basename(directory.rstrip('/'))}.", suffix=".part", dir=parent)
     try:
         with _mendable(directory):
             yield Path(aside)
@@ -202,9 +202,7 @@ def refuse_occupied(directory: str) -> None:
     else:
         occupied = os.path.exists(directory)
     if occupied:
-        raise UserError(
-            f"the output {directory} already holds something; name a new folder, or remove this one"
-        )
+        raise UserError(f"the output {directory} already holds something; name a new folder, or remove this one")
 
 
 def make_folder(folder: str) -> None:
@@ -217,7 +215,7 @@ def make_folder(folder: str) -> None:
 
 @contextlib.contextmanager
 def local_copy(path: str) -> Iterator[str]:
-    """A local path with the content of `path`, for libraries that read only the disk; a local path is itself."""
+    """A local path with the content of `path`, for libraries that read only the disk."""
     if not is_remote(path):
         yield path
         return
@@ -238,9 +236,7 @@ def sha256(path: str) -> str:
 
 
 def _upload_folder(folder: Path, directory: str, *, marker: str) -> None:
-    files = sorted(
-        (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == marker
-    )
+    files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == marker)
     bucket, prefix = _split_remote(directory)
     for path in files:
         name = join(prefix, path.relative_to(folder).as_posix())
@@ -253,9 +249,7 @@ def _mendable(path: str) -> Iterator[None]:
     try:
         yield
     except PermissionError:
-        raise UserError(
-            f"cannot write {path}: permission denied; choose another place or change its rights"
-        ) from None
+        raise UserError(f"cannot write {path}: permission denied; choose another place or change its rights") from None
     except (NotADirectoryError, FileExistsError):
         raise UserError(f"cannot write {path}: a file is in the way; choose another place") from None
     except OSError as error:

@@ -21,9 +21,7 @@ class OptimizerSettings:
 
     learning_rate: float = 4e-4  # paper, appendix A.4.1
     warmup_steps: int = 40_000  # paper, appendix A.4.1
-    decay: str = (
-        "polynomial"  # to the end rate over the remaining steps; "polynomial" is linear, as in the reference
-    )
+    decay: str = "polynomial"  # to the end rate over the remaining steps; "polynomial" is linear, as in the reference
     end_rate: float = 0.0  # the last learning rate, as a share of the first
     weight_decay: float = 0.01
     epsilon: float = 1e-6  # as in the reference; Keras' 1e-7 moves early steps

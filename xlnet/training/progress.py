@@ -17,12 +17,11 @@ def duration(seconds: float) -> str:
 class Progress:
     """One line that tells how far a run is, how fast, and how long it still takes.
 
-    A terminal sees one line that is written over; elsewhere a plain line appears at most every `interval` seconds.
+    A terminal sees one line that is written over; elsewhere a plain line appears at most every `interval`
+    seconds.
     """
 
-    def __init__(
-        self, total: int, *, unit: str, name: str, stream: TextIO | None = None, interval: float = 10.0
-    ):
+    def __init__(self, total: int, *, unit: str, name: str, stream: TextIO | None = None, interval: float = 10.0):
         self.total = total
         self.unit = unit
         self.name = name

@@ -1,0 +1,150 @@
+"""Records to batches: the shards of a data set, read side by side, parsed by tf.data in C++.
+
+A batch has `batch_size` rows. With bidirectional data a slot fills two neighbouring rows, forward and backward, from
+the same shard. `reset` marks the rows whose stream begins, so that memories of another stream are not carried over.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from xlnet import storage
+from xlnet.corpus.manifest import Manifest
+from xlnet.errors import UserError
+from xlnet.training.shard_plan import Stretch, plan
+
+ORDERS = ("stored", "on-the-fly")
+
+
+def training_batches(
+    data: str,
+    manifest: Manifest,
+    *,
+    batch_size: int,
+    steps: int,
+    seed: int,
+    start: int = 0,
+    orders: str = "stored",
+) -> tf.data.Dataset:
+    """The batches from step `start` to step `steps` of a training run; see the module for their content.
+
+    Dict of pieces, segments, order int32 [batch_size, length], is_target bool [batch_size, length] and reset bool
+    [batch_size]. Raises UserError when the data do not carry so many rows.
+    """
+    rows = rows_per_slot(manifest)
+    slots = _slots(batch_size, rows)
+    stretches = plan(_lengths(manifest), slots=slots, steps=steps, seed=seed, start=start)
+    read = [_slot(data, manifest, slot, rows=rows) for slot in stretches]
+    batches = tf.data.Dataset.zip(tuple(read)).enumerate(start)
+    return batches.map(
+        lambda step, slots: _parse(step, slots, manifest=manifest, seed=seed, orders=orders),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    ).prefetch(2)
+
+
+def validation_batches(data: str, manifest: Manifest) -> tuple[tf.data.Dataset, int]:
+    """Every record of a data set once, in stored orders, all its shards side by side; and the rows of a batch.
+
+    Slots whose shard has ended go on with rows that have no target.
+    """
+    rows = rows_per_slot(manifest)
+    lengths = _lengths(manifest)
+    slots = sum(1 for length in lengths if length)
+    if not slots:
+        raise UserError(f"{data} holds no record; it was made from too little text")
+    stretches = plan(lengths, slots=slots, steps=None)
+    steps = max(slot[0].count for slot in stretches)
+    filler = tf.data.Dataset.from_tensors((tf.fill([rows], _empty_record(manifest)), tf.constant(True)))
+    read = [
+        _slot(data, manifest, slot, rows=rows).concatenate(filler.repeat(steps - slot[0].count)) for slot in stretches
+    ]
+    batches = tf.data.Dataset.zip(tuple(read)).enumerate()
+    parsed = batches.map(
+        lambda step, slots: _parse(step, slots, manifest=manifest, seed=0, orders="stored"),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    return parsed.prefetch(2), slots * rows
+
+
+def rows_per_slot(manifest: Manifest) -> int:
+    """The rows of a batch that one shard fills."""
+    return 2 if manifest.settings.bidirectional else 1
+
+
+def check_shards(data: str, manifest: Manifest) -> None:
+    """Raises UserError when a shard is missing or has another size than the manifest says."""
+    for shard in manifest.shards:
+        path = storage.join(data, shard.file)
+        found = storage.size(path)
+        if found != shard.bytes:
+            raise UserError(
+                f"{path} has {found} bytes, the manifest says {shard.bytes}; it was cut or replaced, preprocess again"
+            )
+
+
+def _slots(batch_size: int, rows: int) -> int:
+    if batch_size < rows or batch_size % rows:
+        raise UserError(f"batch_size is {batch_size}; bidirectional data need an even number of rows")
+    return batch_size // rows
+
+
+def _lengths(manifest: Manifest) -> list[int]:
+    rows = rows_per_slot(manifest)
+    return [shard.records // rows for shard in manifest.shards]
+
+
+def _slot(data: str, manifest: Manifest, stretches: Sequence[Stretch], *, rows: int) -> tf.data.Dataset:
+    """One slot's records: pairs of ([rows] serialized records, whether their stream begins here)."""
+    files = [storage.join(data, manifest.shards[stretch.shard].file) for stretch in stretches]
+    firsts = tf.constant([stretch.first for stretch in stretches], tf.int64)
+    counts = tf.constant([stretch.count for stretch in stretches], tf.int64)
+
+    def read(file: Any, first: Any, count: Any) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(file).skip(first * rows).take(count * rows)
+        return records.batch(rows, drop_remainder=True).enumerate(first).map(lambda i, row: (row, i == 0))
+
+    return tf.data.Dataset.from_tensor_slices((files, firsts, counts)).flat_map(read)
+
+
+def _parse(step: Any, slots: Any, *, manifest: Manifest, seed: int, orders: str) -> dict[str, Any]:
+    settings = manifest.settings
+    length = settings.sequence_length
+    rows = rows_per_slot(manifest)
+    records = tf.concat([records for records, _ in slots], axis=0)
+    names = ["input", "seg_id", "is_masked"] + (["order"] if orders == "stored" else [])
+    parsed = tf.io.parse_example(records, {name: tf.io.FixedLenFeature([length], tf.int64) for name in names})
+    if orders != "stored":
+        parsed["order"] = _draw_orders(tf.shape(records)[0], step, manifest=manifest, seed=seed)
+    return {
+        "pieces": tf.cast(parsed["input"], tf.int32),
+        "segments": tf.cast(parsed["seg_id"], tf.int32),
+        "order": tf.cast(parsed["order"], tf.int32),
+        "is_target": tf.cast(parsed["is_masked"], tf.bool),
+        "reset": tf.repeat(tf.stack([begins for _, begins in slots]), rows),
+    }
+
+
+def _draw_orders(rows: Any, step: Any, *, manifest: Manifest, seed: int) -> Any:
+    """Factorization orders [rows, length], drawn from (seed, step): one permutation a half, shared by its chunks."""
+    size = manifest.settings.permutation_size
+    halves = []
+    for half, span in enumerate(_halves(manifest)):
+        draws = tf.random.stateless_uniform([rows, size], seed=[seed * 2 + half, tf.cast(step, tf.int32)])
+        ranks = tf.argsort(draws, axis=-1)
+        halves.append(tf.concat([ranks + chunk for chunk in range(0, span, size)], axis=-1))
+    return tf.concat(halves, axis=-1)
+
+
+def _halves(manifest: Manifest) -> tuple[int, int]:
+    settings = manifest.settings
+    return settings.reuse_length, settings.sequence_length - settings.reuse_length
+
+
+def _empty_record(manifest: Manifest) -> bytes:
+    """A record without a target, for slots that have ended."""
+    zeros = tf.train.Feature(int64_list=tf.train.Int64List(value=[0] * manifest.settings.sequence_length))
+    features = {name: zeros for name in ("input", "seg_id", "is_masked", "order")}
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
