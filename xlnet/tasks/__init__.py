@@ -1,0 +1,1 @@
+"""Tasks to fine-tune on: files of examples to arrays of features."""

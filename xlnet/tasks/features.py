@@ -1,0 +1,83 @@
+"""Texts to arrays of features: `<pad>... A <sep> [B <sep>] <cls>`, padded on the left.
+
+The layout is that of the reference's classifier_utils.py, convert_single_example: a model reads the sequence
+from its end, where `<cls>` always stands.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xlnet.errors import UserError
+from xlnet.vocab import CLS, SEP
+
+if TYPE_CHECKING:
+    from xlnet.text import Tokenizer
+
+SEGMENT_A, SEGMENT_B, SEGMENT_CLS, SEGMENT_PAD = 0, 1, 2, 4  # 3 is the <sep> of other tasks
+PIECE_PAD = 0  # as in the released fine-tuning code, not <pad>; a padded piece is never looked at
+SHORTEST = 8  # pieces: room for a pair and its three special pieces
+
+
+def kept(length_a: "Int[n]", length_b: "Int[n]", *, room: "Int[n]") -> "tuple[Int[n], Int[n]]":
+    """How many pieces of A and B remain when the longer one loses its last piece until both fit into `room`.
+
+    A tie is lost by B. Closed form of classifier_utils.py, _truncate_seq_pair: a text is cut only where it is
+    longer than its half of the room and than what the other leaves.
+    """
+    half = room // 2
+    kept_a = np.minimum(length_a, np.maximum(room - half, room - length_b))
+    kept_b = np.minimum(length_b, np.maximum(half, room - length_a))
+    return kept_a, kept_b
+
+
+def features(
+    tokenizer: "Tokenizer", texts: Sequence[str], *, pairs: Sequence[str] | None = None, sequence_length: int
+) -> "dict[str, Int32[n sequence_length]]":
+    """Arrays `pieces`, `segments` and `padding` (1 = padding) of n texts, or pairs of texts.
+
+    A second text without pieces counts as none. Raises UserError when sequence_length is below 8.
+    """
+    if sequence_length < SHORTEST:
+        raise UserError(f"sequence_length is {sequence_length}, wanted is at least {SHORTEST} pieces")
+    ids_a, length_a = tokenizer.encode_lines(texts)
+    ids_b, length_b = (ids_a[:0], np.zeros_like(length_a)) if pairs is None else tokenizer.encode_lines(pairs)
+    special = np.where(length_b > 0, 3, 2)
+    kept_a, kept_b = kept(length_a, length_b, room=sequence_length - special)
+    start = sequence_length - special - kept_a - kept_b
+    return _laid_out(
+        (ids_a, length_a, kept_a), (ids_b, length_b, kept_b), start=start, sequence_length=sequence_length
+    )
+
+
+def _laid_out(
+    a: "tuple[Int[pieces_a], Int[n], Int[n]]",
+    b: "tuple[Int[pieces_b], Int[n], Int[n]]",
+    *,
+    start: "Int[n]",
+    sequence_length: int,
+) -> "dict[str, Int32[n sequence_length]]":
+    rows = np.arange(len(start))
+    pieces = np.full((len(start), sequence_length), PIECE_PAD, np.int32)
+    end_a = start + a[2]
+    _place(pieces, *a, start=start)
+    pieces[rows, end_a] = SEP
+    _place(pieces, *b, start=end_a + 1)
+    pieces[:, -2] = SEP
+    pieces[:, -1] = CLS
+    column = np.arange(sequence_length)
+    segments = np.where(column <= end_a[:, None], SEGMENT_A, SEGMENT_B).astype(np.int32)
+    padding = column < start[:, None]
+    segments[padding] = SEGMENT_PAD
+    segments[:, -1] = SEGMENT_CLS
+    return {"pieces": pieces, "segments": segments, "padding": padding.astype(np.int32)}
+
+
+def _place(
+    pieces: "Int32[n sequence_length]", ids: "Int[ids]", lengths: "Int[n]", kept: "Int[n]", *, start: "Int[n]"
+) -> None:
+    """Writes the first `kept` of each text's ids into its row, from column `start` on."""
+    within = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)
+    source = np.repeat(np.cumsum(lengths) - lengths, kept) + within
+    pieces[np.repeat(np.arange(len(kept)), kept), np.repeat(start, kept) + within] = ids[source]
