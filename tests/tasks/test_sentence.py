@@ -15,9 +15,7 @@ def examples(tmp_path):
 
 
 def test_texts_pairs_and_labels_come_from_their_columns(examples):
-    found = examples(
-        "premise\tgold\thypothesis\na b\t yes \tc\nd\tno\te\n", Columns("premise", "hypothesis", "gold")
-    )
+    found = examples("premise\tgold\thypothesis\na b\t yes \tc\nd\tno\te\n", Columns("premise", "hypothesis", "gold"))
     assert (found.texts, found.pairs, found.labels) == (["a b", "d"], ["c", "e"], ["yes", "no"])
     assert found.lines == [2, 3]
     assert len(found) == 2
@@ -43,15 +41,11 @@ def test_a_label_that_is_no_number_is_named_with_its_line(examples, label):
 
 
 def test_an_unknown_label_lists_the_known(examples):
-    with pytest.raises(
-        UserError, match=r"a\.tsv:3: the label 'neutral' is unknown to the model; it knows 'no', 'yes'"
-    ):
+    with pytest.raises(UserError, match=r"a\.tsv:3: the label 'neutral' is unknown to the model; it knows 'no', 'yes'"):
         targets(examples("text\tlabel\na\tyes\nb\tneutral\n"), ["no", "yes"])
 
 
-@pytest.mark.parametrize(
-    ("row", "column"), [(" \tx\t1", "text"), ("x\t\t1", "other"), ("x\ty\t \r", "label")]
-)
+@pytest.mark.parametrize(("row", "column"), [(" \tx\t1", "text"), ("x\t\t1", "other"), ("x\ty\t \r", "label")])
 def test_an_empty_cell_is_named_with_its_line(examples, row, column):
     with pytest.raises(UserError, match=rf"a\.tsv:3: column '{column}' is empty"):
         examples(f"text\tother\tlabel\na\tb\t0\n{row}\n", Columns(pair="other"))

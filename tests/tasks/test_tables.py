@@ -37,9 +37,7 @@ def test_csv_cells_may_be_long_and_the_limit_of_the_library_is_left_as_it_was(tm
 
 
 def test_json_lines_take_strings_and_numbers(tmp_path):
-    path = write(
-        tmp_path, "a.jsonl", '{"t": "a\\tb", "l": 3}\n\n{"l": 0.5, "t": "caf\u00e9"}\n{"l": true, "t": ""}'
-    )
+    path = write(tmp_path, "a.jsonl", '{"t": "a\\tb", "l": 3}\n\n{"l": 0.5, "t": "caf\u00e9"}\n{"l": true, "t": ""}')
     assert tables.select(path, ["t", "l"]) == [
         (1, ["a\tb", "3"]),
         (3, ["caf\u00e9", "0.5"]),

@@ -46,9 +46,7 @@ def features(
     special = np.where(length_b > 0, 3, 2)
     kept_a, kept_b = kept(length_a, length_b, room=sequence_length - special)
     start = sequence_length - special - kept_a - kept_b
-    return _laid_out(
-        (ids_a, length_a, kept_a), (ids_b, length_b, kept_b), start=start, sequence_length=sequence_length
-    )
+    return _laid_out((ids_a, length_a, kept_a), (ids_b, length_b, kept_b), start=start, sequence_length=sequence_length)
 
 
 def _laid_out(

@@ -33,9 +33,7 @@ def select(path: str, columns: Sequence[str], *, header: bool | None = None) -> 
     elif path.endswith(".tsv"):
         rows = _select_cells(path, _tsv_rows(text), columns, header)
     else:
-        raise UserError(
-            f"{path}: examples are read from {', '.join(FORMATS)}; name the file after its format"
-        )
+        raise UserError(f"{path}: examples are read from {', '.join(FORMATS)}; name the file after its format")
     found = list(rows)
     if not found:
         raise UserError(f"{path}: no examples, only a header or empty lines; give at least one row")
@@ -79,9 +77,7 @@ def _csv_rows(path: str, text: str) -> Iterator[Row]:
             try:
                 row = next(reader, None)
             except csv.Error as error:
-                raise UserError(
-                    f"{path}:{line}: broken CSV: {error}; quote cells with double quotes"
-                ) from None
+                raise UserError(f"{path}:{line}: broken CSV: {error}; quote cells with double quotes") from None
             if row is None:
                 return
             if any(cell.strip() for cell in row):
@@ -90,9 +86,7 @@ def _csv_rows(path: str, text: str) -> Iterator[Row]:
         csv.field_size_limit(previous)
 
 
-def _select_cells(
-    path: str, rows: Iterator[Row], columns: Sequence[str], header: bool | None
-) -> Iterator[Row]:
+def _select_cells(path: str, rows: Iterator[Row], columns: Sequence[str], header: bool | None) -> Iterator[Row]:
     first = next(rows, None)
     if first is None:
         return
@@ -121,9 +115,7 @@ def _place(where: str, column: str, names: list[str] | None, width: int) -> int:
     if column.isdecimal() and int(column) < width:
         return int(column)
     found = ", ".join(repr(name) for name in stripped) if names else f"{width} columns, 0 to {width - 1}"
-    raise UserError(
-        f"{where}: no column {column!r}; found: {found}; name the columns with --text-column and the like"
-    )
+    raise UserError(f"{where}: no column {column!r}; found: {found}; name the columns with --text-column and the like")
 
 
 def _select_keys(path: str, text: str, columns: Sequence[str]) -> Iterator[Row]:
@@ -142,9 +134,7 @@ def _select_keys(path: str, text: str, columns: Sequence[str]) -> Iterator[Row]:
 def _value(where: str, column: str, keys: dict[str, Any]) -> str:
     if column not in keys:
         found = ", ".join(repr(key) for key in keys) or "none"
-        raise UserError(
-            f"{where}: no key {column!r}; found: {found}; name the keys with --text-column and the like"
-        )
+        raise UserError(f"{where}: no key {column!r}; found: {found}; name the keys with --text-column and the like")
     value = keys[column]
     if isinstance(value, str):
         _require_text(where, column, value)

@@ -1,0 +1,75 @@
+"""How good predictions are, beside what a model that never reads the text would reach.
+
+`None` stands for a number that is not defined: a correlation of constant values, or of fewer than two.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from sklearn import metrics
+
+
+def classification(truth: "Int[n]", predicted: "Int[n]", *, classes: list[str]) -> dict[str, Any]:
+    """Accuracy, macro F1, Matthews correlation, each class's scores and the confusion matrix (rows are truth).
+
+    Macro F1 is over the classes that occur in the truth or among the predictions. The majority is that of the
+    truth: the best that one constant answer can do on these examples.
+    """
+    majority = int(np.bincount(truth, minlength=len(classes)).argmax())
+    constant = np.full_like(truth, majority)
+    numbers = range(len(classes))
+    scores = metrics.precision_recall_fscore_support(truth, predicted, labels=numbers, zero_division=0)
+    return {
+        "metrics": {
+            "accuracy": float(np.mean(truth == predicted)),
+            "macro_f1": _macro_f1(truth, predicted),
+            "matthews": _matthews(truth, predicted),
+        },
+        "majority": {
+            "class": classes[majority],
+            "accuracy": float(np.mean(truth == constant)),
+            "macro_f1": _macro_f1(truth, constant),
+        },
+        "classes": classes,
+        "confusion": metrics.confusion_matrix(truth, predicted, labels=numbers).tolist(),
+        "per_class": [
+            {
+                "class": name,
+                "precision": float(precision),
+                "recall": float(recall),
+                "f1": float(f1),
+                "support": int(support),
+            }
+            for name, precision, recall, f1, support in zip(classes, *scores, strict=True)
+        ],
+    }
+
+
+def regression(truth: "Float[n]", predicted: "Float[n]") -> dict[str, Any]:
+    """Pearson and Spearman correlation and mean squared error, beside that of answering the mean."""
+    truth, predicted = truth.astype(np.float64), predicted.astype(np.float64)
+    mean = float(truth.mean())
+    return {
+        "metrics": {
+            "pearson": _correlation(stats.pearsonr, truth, predicted),
+            "spearman": _correlation(stats.spearmanr, truth, predicted),
+            "mean_squared_error": float(metrics.mean_squared_error(truth, predicted)),
+        },
+        "mean": {"value": mean, "mean_squared_error": float(np.mean((truth - mean) ** 2))},
+    }
+
+
+def _macro_f1(truth: "Int[n]", predicted: "Int[n]") -> float:
+    return float(metrics.f1_score(truth, predicted, average="macro", zero_division=0))
+
+
+def _matthews(truth: "Int[n]", predicted: "Int[n]") -> float:
+    return float(metrics.matthews_corrcoef(truth, predicted))
+
+
+def _correlation(kind: Any, truth: "Float[n]", predicted: "Float[n]") -> float | None:
+    if len(truth) < 2 or np.ptp(truth) == 0 or np.ptp(predicted) == 0:
+        return None
+    found = float(kind(truth, predicted).statistic)
+    return found if np.isfinite(found) else None
