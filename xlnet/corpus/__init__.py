@@ -1,0 +1,1 @@
+"""From text to training records, with NumPy alone."""
