@@ -213,6 +213,27 @@ def make_folder(folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
 
 
+def list_folder(folder: str) -> list[str]:
+    """The names in a folder, sorted; none when it does not exist. Names that begin with a dot are left out."""
+    if is_remote(folder):
+        bucket, prefix = _split_remote(folder.rstrip("/") + "/")
+        blobs = _client().list_blobs(bucket, prefix=prefix)
+        names = {blob.name.removeprefix(prefix).partition("/")[0] for blob in blobs}
+    else:
+        names = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+    return sorted(name for name in names if name and not name.startswith("."))
+
+
+def remove_folder(folder: str) -> None:
+    """Remove a folder and what is in it, if it is there."""
+    if not is_remote(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    bucket, prefix = _split_remote(folder.rstrip("/") + "/")
+    for blob in list(_client().list_blobs(bucket, prefix=prefix)):
+        blob.delete()
+
+
 @contextlib.contextmanager
 def local_copy(path: str) -> Iterator[str]:
     """A local path with the content of `path`, for libraries that read only the disk."""

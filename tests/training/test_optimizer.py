@@ -6,7 +6,8 @@ import pytest
 from keras import ops
 
 from xlnet.errors import UserError
-from xlnet.training.optimizer import OptimizerSettings, WarmupDecay, build, is_decayed
+from xlnet.training.optimizer import WarmupDecay, build, is_decayed
+from xlnet.training.settings import OptimizerSettings
 
 FOLLOWED = ["adam_poly_warmup", "adamwd_poly_warmup"]  # the cases without layer-wise scaling of gradients
 

@@ -14,8 +14,6 @@ from xlnet.corpus.manifest import Manifest
 from xlnet.errors import UserError
 from xlnet.training.shard_plan import Stretch, plan
 
-ORDERS = ("stored", "on-the-fly")
-
 
 def training_batches(
     data: str,

@@ -1,45 +1,15 @@
 """Adam with warmup, decay and clipping by the global norm, for every Keras backend."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
-from xlnet.errors import UserError
+from xlnet.training.settings import OptimizerSettings
 
-DECAYS = ("polynomial", "cosine")
-OPTIMIZERS = ("adamw", "reference")
 NOT_DECAYED = ("LayerNorm", "bias")  # reference: model_utils.py, exclude_from_weight_decay
 DECAYED_AFTER_ALL = ("r_w_bias", "r_r_bias", "r_s_bias")  # ... and include_in_weight_decay
-
-
-@dataclass(frozen=True)
-class OptimizerSettings:
-    """How weights are updated. Rates are per step; a step is one batch."""
-
-    learning_rate: float = 4e-4  # paper, appendix A.4.1
-    warmup_steps: int = 40_000  # paper, appendix A.4.1
-    decay: str = "polynomial"  # to the end rate over the remaining steps; "polynomial" is linear, as in the reference
-    end_rate: float = 0.0  # the last learning rate, as a share of the first
-    weight_decay: float = 0.01
-    epsilon: float = 1e-6  # as in the reference; Keras' 1e-7 moves early steps
-    clip_norm: float = 1.0  # of all gradients together
-    optimizer: str = "adamw"  # "reference": no bias correction when weights decay, as the original has it
-
-    def __post_init__(self) -> None:
-        _require(self.decay in DECAYS, "decay", self.decay, f"one of {', '.join(DECAYS)}")
-        _require(self.optimizer in OPTIMIZERS, "optimizer", self.optimizer, f"one of {', '.join(OPTIMIZERS)}")
-        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "a number above 0")
-        _require(0 <= self.end_rate <= 1, "end_rate", self.end_rate, "a share from 0 to 1")
-        _require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "0 or more steps")
-        _require(self.clip_norm > 0, "clip_norm", self.clip_norm, "a number above 0")
-
-
-def _require(holds: bool, name: str, found: object, wanted: str) -> None:
-    if not holds:
-        raise UserError(f"{name} is {found!r}, wanted is {wanted}")
 
 
 @keras.saving.register_keras_serializable(package="xlnet")

@@ -1,0 +1,258 @@
+"""A pretraining run: from a data set to a model directory, with checkpoints, metrics and held-out loss.
+
+Reference: train.py, train_gpu.py.
+"""
+
+import dataclasses
+import time
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from xlnet import __version__, storage
+from xlnet.corpus.manifest import Manifest
+from xlnet.errors import UserError
+from xlnet.model.backbone import Backbone
+from xlnet.model.checkpoints import load_weights, save_model
+from xlnet.model.config import ModelConfig
+from xlnet.model.heads import LanguageModelHead
+from xlnet.training import optimizer, resume
+from xlnet.training.data import check_shards, training_batches, validation_batches
+from xlnet.training.pretrainer import Pretrainer, build, unigram_losses
+from xlnet.training.progress import MetricsLog, Progress
+from xlnet.training.settings import PretrainingSettings
+
+
+def pretrain(
+    *,
+    data: str,
+    output: str,
+    settings: PretrainingSettings,
+    model: ModelConfig,
+    validation: str | None = None,
+    init: str | None = None,
+) -> dict[str, Any]:
+    """Pretrain a model on a data set; goes on from the newest checkpoint in `output`, if there is one.
+
+    Writes metrics.jsonl, tensorboard/, checkpoints/, model/ (a model directory) and, last, summary.json, whose
+    content is returned. `init` names a model directory or a reference checkpoint to begin from.
+    Raises UserError for what does not fit together.
+    """
+    return _Run(data, output, settings, model, validation, init).finish()
+
+
+class _Run:
+    """One run: what is prepared once, and what happens at intervals."""
+
+    def __init__(
+        self,
+        data: str,
+        output: str,
+        settings: PretrainingSettings,
+        model: ModelConfig,
+        validation: str | None,
+        init: str | None,
+    ):
+        self.data, self.output, self.settings, self.validation = data, output, settings, validation
+        self.manifest = Manifest.read(data)
+        check_shards(data, self.manifest)
+        self.corpus = self.manifest.settings
+        self.config = dataclasses.replace(model, vocab_size=self.manifest.vocabulary_size)
+        self.fixed = self._fixed_settings()
+        _claim(output, self.fixed)
+        keras.utils.set_random_seed(settings.seed)
+        self.trainer = self._trainer(init)
+        self.validator, self.validation_data, self.unigram_loss = self._validator()
+        self.started = time.monotonic()
+        self.start = self._restore()
+        self.log = MetricsLog(output, resume_at=self.start or None)
+        self.progress = Progress(settings.steps, unit="steps", name="pretraining")
+        self.last: dict[str, float] = {}
+
+    def finish(self) -> dict[str, Any]:
+        """Train to the end, write the model and the summary."""
+        settings = self.settings
+        step = self.start
+        self.progress.update(step)
+        while step < settings.steps:
+            interval = min(settings.log_interval, settings.steps - step)
+            epochs = (settings.steps - step) // interval
+            self._fit(step, step + epochs * interval, interval=interval, epochs=epochs)
+            step += epochs * interval
+        if self.start == settings.steps or "validation_loss" not in self.last:
+            self._validate(settings.steps)
+        return self._publish()
+
+    def _fit(self, first: int, last: int, *, interval: int, epochs: int) -> None:
+        import tensorflow as tf
+
+        batches = training_batches(
+            self.data,
+            self.manifest,
+            batch_size=self.settings.batch_size,
+            steps=last,
+            seed=self.settings.seed,
+            start=first,
+            orders=self.settings.orders,
+        )
+        at_end = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: self._begin(),
+            on_epoch_end=lambda epoch, logs: self._at_interval(first + (epoch + 1) * interval, interval, logs),
+        )
+        try:
+            self.trainer.fit(
+                batches, epochs=epochs, steps_per_epoch=interval, callbacks=[at_end], verbose=0, shuffle=False
+            )
+        except tf.errors.DataLossError as error:
+            raise UserError(f"a shard of {self.data} is damaged ({error.message}); preprocess again") from None
+
+    def _begin(self) -> None:
+        self.begun = time.monotonic()
+
+    def _at_interval(self, step: int, interval: int, logs: dict[str, float]) -> None:
+        seconds = time.monotonic() - self.begun
+        if keras.backend.backend() == "jax":
+            self.trainer.jax_state_sync()
+        pieces = interval * self.settings.batch_size * self.corpus.sequence_length
+        self.last |= {
+            "loss": float(logs["target_loss"]),
+            "learning_rate": float(ops.convert_to_numpy(self.trainer.optimizer.learning_rate)),
+            "gradient_norm": float(ops.convert_to_numpy(self.trainer.optimizer.gradient_norm)),
+            "pieces_per_second": round(pieces / seconds, 1),
+        }
+        names = ("loss", "learning_rate", "gradient_norm", "pieces_per_second")
+        spent = round(time.monotonic() - self.started, 3)
+        self.log.write(step, {name: self.last[name] for name in names} | {"seconds": spent})
+        if not np.isfinite(self.last["loss"]):
+            raise UserError(f"the loss is {self.last['loss']} at step {step}; lower learning_rate or clip_norm")
+        if _passes(step, interval, self.settings.validation_interval, self.settings.steps):
+            self._validate(step)
+        if _passes(step, interval, self.settings.checkpoint_interval, self.settings.steps):
+            self._save(step)
+        note = "  ".join(f"{name} {self.last[name]:.3f}" for name in ("loss", "validation_loss") if name in self.last)
+        self.progress.update(step, rate=f"{self.last['pieces_per_second']:,.0f} pieces/s", note=note)
+
+    def _validate(self, step: int) -> None:
+        if self.validator is None:
+            return
+        self.validator.empty_memories()
+        result = self.validator.evaluate(self.validation_data, verbose=0, return_dict=True)
+        self.last["validation_loss"] = float(result["target_loss"])
+        self.log.write(step, {"validation_loss": self.last["validation_loss"]})
+
+    def _trainer(self, init: str | None) -> Pretrainer:
+        backbone = Backbone(self.config, bidirectional=self.corpus.bidirectional)
+        head = LanguageModelHead(backbone)
+        trainer = Pretrainer(
+            backbone,
+            head,
+            corpus=self.corpus,
+            rows=self.settings.batch_size,
+            memory_length=self.settings.memory_length,
+        )
+        build(trainer, rows=self.settings.batch_size)
+        if init is not None:
+            load_weights(trainer, init)
+        trainer.compile(
+            optimizer=optimizer.build(self.settings, steps=self.settings.steps, variables=trainer.trainable_variables),
+            jit_compile=True,
+        )
+        return trainer
+
+    def _validator(self) -> tuple[Pretrainer | None, Any, dict[str, float]]:
+        if self.validation is None:
+            return None, None, {}
+        manifest = Manifest.read(self.validation)
+        check_shards(self.validation, manifest)
+        shape = {name: getattr(self.corpus, name) for name in SHAPE}
+        manifest.require(vocabulary_sha256=self.manifest.vocabulary_sha256, **shape)
+        batches, rows = validation_batches(self.validation, manifest)
+        validator = Pretrainer(
+            self.trainer.backbone,
+            self.trainer.head,
+            corpus=self.corpus,
+            rows=rows,
+            memory_length=self.settings.memory_length,
+            name="validator",
+        )
+        build(validator, rows=rows)
+        validator.compile(jit_compile=True)
+        counts = np.load(storage.join(self.data, self.manifest.piece_counts))
+        return validator, batches, unigram_losses(batches, counts)
+
+    def _variables(self) -> dict[str, Any]:
+        variables = {variable.path: variable for variable in self.trainer.variables}
+        variables |= {f"optimizer/{variable.path}": variable for variable in self.trainer.optimizer.variables}
+        expected = len(self.trainer.variables) + len(self.trainer.optimizer.variables)
+        assert len(variables) == expected, "two variables of one path would overwrite each other in a checkpoint"
+        return variables
+
+    def _save(self, step: int) -> None:
+        folder = storage.join(self.output, "checkpoints")
+        keep = self.settings.keep_checkpoints
+        resume.save(folder, step, variables=self._variables(), settings=self.fixed, keep=keep)
+
+    def _restore(self) -> int:
+        found = resume.find(storage.join(self.output, "checkpoints"))
+        checkpoint, passed = resume.restore(found, variables=self._variables(), settings=self.fixed)
+        for line in passed:
+            print(line, flush=True)
+        return 0 if checkpoint is None else checkpoint.step
+
+    def _fixed_settings(self) -> dict[str, Any]:
+        """What must be the same for a run to go on; intervals may change."""
+        free = {"log_interval", "validation_interval", "checkpoint_interval", "keep_checkpoints"}
+        fixed = {name: value for name, value in dataclasses.asdict(self.settings).items() if name not in free}
+        digest = storage.sha256(storage.join(self.data, "manifest.json"))
+        return fixed | {"model": dataclasses.asdict(self.config), "manifest_sha256": digest}
+
+    def _publish(self) -> dict[str, Any]:
+        settings = dataclasses.asdict(self.settings)
+        summary = {
+            "format": "xlnet-pretraining/1",
+            "steps": self.settings.steps,
+            "seconds": round(time.monotonic() - self.started, 1),
+            **self.last,
+            **self.unigram_loss,
+            "parameters": int(self.trainer.count_params()),
+            "settings": settings,
+            "model": dataclasses.asdict(self.config),
+            "data": self.data,
+            "validation": self.validation,
+            "manifest_sha256": self.fixed["manifest_sha256"],
+        }
+        storage.remove_folder(storage.join(self.output, "model"))  # of a run that was stopped just here
+        save_model(
+            storage.join(self.output, "model"),
+            self.trainer,
+            config=self.config,
+            vocabulary=storage.join(self.data, self.manifest.vocabulary_file),
+            text={"lower": self.corpus.lower, "keep_accents": self.corpus.keep_accents},
+            head=None,
+            provenance={
+                "xlnet": __version__,
+                "pretraining": settings,
+                "manifest_sha256": self.fixed["manifest_sha256"],
+            },
+        )
+        storage.publish_json(storage.join(self.output, "summary.json"), summary)
+        return summary
+
+
+SHAPE = ("sequence_length", "reuse_length", "predictions", "bidirectional", "lower", "keep_accents")
+
+
+def _claim(output: str, fixed: dict[str, Any]) -> None:
+    """Take the output folder for this run: new, or that of an unfinished run."""
+    if storage.exists(storage.join(output, "summary.json")):
+        raise UserError(f"{output} already holds a finished run; name another --output, or remove it")
+    if not storage.exists(storage.join(output, "run.json")):
+        storage.refuse_occupied(output)
+        storage.publish_json(storage.join(output, "run.json"), fixed)
+
+
+def _passes(step: int, interval: int, every: int, last: int) -> bool:
+    """Whether a multiple of `every`, or the end, lies in the interval that ends at `step`."""
+    return step == last or step // every > (step - interval) // every

@@ -1,0 +1,61 @@
+"""Settings of training. Light: importing this file imports no framework."""
+
+from dataclasses import dataclass
+
+from xlnet.errors import UserError
+
+DECAYS = ("polynomial", "cosine")
+OPTIMIZERS = ("adamw", "reference")
+ORDERS = ("stored", "on-the-fly")
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """How weights are updated. Rates are per step; a step is one batch."""
+
+    learning_rate: float = 4e-4  # paper, appendix A.4.1
+    warmup_steps: int = 40_000  # paper, appendix A.4.1
+    decay: str = "polynomial"  # to the end rate over the remaining steps; "polynomial" is linear, as in the reference
+    end_rate: float = 0.0  # the last learning rate, as a share of the first
+    weight_decay: float = 0.01
+    epsilon: float = 1e-6  # as in the reference; Keras' 1e-7 moves early steps
+    clip_norm: float = 1.0  # of all gradients together
+    optimizer: str = "adamw"  # "reference": no bias correction when weights decay, as the original has it
+
+    def __post_init__(self) -> None:
+        _require(self.decay in DECAYS, "decay", self.decay, f"one of {', '.join(DECAYS)}")
+        _require(self.optimizer in OPTIMIZERS, "optimizer", self.optimizer, f"one of {', '.join(OPTIMIZERS)}")
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "a number above 0")
+        _require(0 <= self.end_rate <= 1, "end_rate", self.end_rate, "a share from 0 to 1")
+        _require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "0 or more steps")
+        _require(self.clip_norm > 0, "clip_norm", self.clip_norm, "a number above 0")
+
+
+def _require(holds: bool, name: str, found: object, wanted: str) -> None:
+    if not holds:
+        raise UserError(f"{name} is {found!r}, wanted is {wanted}")
+
+
+@dataclass(frozen=True)
+class PretrainingSettings(OptimizerSettings):
+    """How a model is pretrained. The shape of its input comes with the data."""
+
+    batch_size: int = 32  # rows; half of them backward where the data are bidirectional
+    steps: int = 500_000
+    memory_length: int = 384
+    seed: int = 0
+    orders: str = "stored"  # "on-the-fly": drawn from the seed and the step, for data without orders
+    log_interval: int = 20  # steps between lines of metrics
+    validation_interval: int = 1000
+    checkpoint_interval: int = 1000
+    keep_checkpoints: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("batch_size", "steps", "log_interval", "validation_interval", "checkpoint_interval"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}, wanted is 1 or more")
+        if self.memory_length < 0:
+            raise UserError(f"memory_length is {self.memory_length}, wanted is 0 or more")
+        if self.orders not in ORDERS:
+            raise UserError(f"orders is {self.orders!r}, wanted is 'stored' or 'on-the-fly'")
