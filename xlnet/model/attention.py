@@ -1,0 +1,110 @@
+"""Attention with relative positions, segments and memory, as functions of arrays.
+
+Inside attention the axes are [X, H, C, length, d]: X directions (forward, backward), H heads, C rows a direction.
+Then every product is a batched matrix product over leading axes, the position keys [X, H, R, d] are shared by the
+C rows without being repeated, and only small arrays are ever transposed.
+Source: Yang et al. 2019, sections 2.3 and 2.5; reference modeling.py, `rel_attn_core`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from keras import ops
+
+MASKED = -1e30  # added, not assigned: where nothing is visible the reference attends to everything alike
+
+
+class Biases(NamedTuple):
+    """What a layer adds to its queries, [H, d] each: for content, for positions, for segments.
+
+    `segment_contrast` [H, d] is the key of "another segment" less the key of "the same segment".
+    """
+
+    content: Any
+    position: Any
+    segment: Any
+    segment_contrast: Any
+
+
+class View(NamedTuple):
+    """How one stream looks at the keys; None: no such thing.
+
+    masked: bool [X, 1, C, Q, K], True where a key must not be seen.
+    other_segment: bool [X, 1, C, Q, K], True where query and key lie in different segments.
+    starts: int [X, 1, C, Q], the column of `shift_from` for queries that are not the positions 0, 1, 2, ...
+    """
+
+    masked: Any
+    other_segment: Any
+    starts: Any
+
+
+def split_rows(values: Any, *, directions: int) -> Any:
+    """[B, ...] with rows alternating between directions -> [X, 1, C, ...]."""
+    _, *rest = ops.shape(values)
+    if directions == 1:
+        return values[None, None]
+    split = ops.reshape(values, (-1, directions, *rest))
+    return ops.transpose(split, (1, 0, *range(2, 2 + len(rest))))[:, None]
+
+
+def to_heads(hidden: Any, kernel: Any, *, directions: int) -> Any:
+    """[B, L, D] through a kernel [D, H, d] -> [X, H, C, L, d]."""
+    length = ops.shape(hidden)[1]
+    depth, heads, head_dim = kernel.shape
+    projected = ops.matmul(hidden, ops.reshape(kernel, (depth, heads * head_dim)))
+    split = ops.reshape(projected, (-1, directions, length, heads, head_dim))
+    return ops.transpose(split, (1, 3, 0, 2, 4))
+
+
+def from_heads(values: Any, kernel: Any) -> Any:
+    """[X, H, C, L, d] through a kernel [D, H, d] -> [B, L, D]."""
+    length = ops.shape(values)[3]
+    depth, heads, head_dim = kernel.shape
+    joined = ops.reshape(ops.transpose(values, (2, 0, 3, 1, 4)), (-1, length, heads * head_dim))
+    return ops.matmul(joined, ops.transpose(ops.reshape(kernel, (depth, heads * head_dim))))
+
+
+def relative_scores(
+    queries: Any,
+    keys: Any,
+    position_keys: Any,
+    *,
+    biases: Biases,
+    view: View,
+    place: Callable[[Any], Any],
+) -> Any:
+    """Scores [X, H, C, Q, K] before the softmax, in float32.
+
+    queries [X, H, C, Q, d], keys [X, H, C, K, d], position_keys [X, H, R, d]; `place` brings the position scores
+    [X, H, C, Q, R] to the keys. The score of "the same segment" is the same for all keys of a query, which a
+    softmax does not see, so only the contrast of the two segment keys is added.
+    """
+    directions, heads, rows, length, head_dim = ops.shape(queries)
+    scale = head_dim**-0.5
+    content = ops.matmul(_biased(queries, biases.content) * scale, ops.swapaxes(keys, -1, -2))
+    by_position = ops.reshape(_biased(queries, biases.position) * scale, (directions, heads, rows * length, head_dim))
+    distant = ops.matmul(by_position, ops.swapaxes(position_keys, -1, -2))
+    encodings = ops.shape(position_keys)[2]
+    scores = content + place(ops.reshape(distant, (directions, heads, rows, length, encodings)))
+    if view.other_segment is not None:
+        contrast = biases.segment_contrast[:, None, None, :] * scale
+        other = ops.sum(_biased(queries, biases.segment) * contrast, axis=-1, keepdims=True)
+        scores = scores + ops.where(view.other_segment, other, 0)
+    scores = ops.cast(scores, "float32")
+    return scores if view.masked is None else scores + ops.where(view.masked, MASKED, 0.0)
+
+
+def weigh(scores: Any, values: Any, *, drop: Callable[[Any], Any]) -> Any:
+    """Softmax of scores float32 [..., Q, K], applied to values [..., K, d] -> [..., Q, d].
+
+    The division comes after the product: it then runs over d columns, not K, and so does its gradient.
+    """
+    weights = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True)))
+    total = ops.sum(weights, axis=-1, keepdims=True)
+    summed = ops.matmul(drop(ops.cast(weights, values.dtype)), values)
+    return summed / ops.cast(total, values.dtype)
+
+
+def _biased(queries: Any, bias: Any) -> Any:
+    return queries + bias[:, None, None, :]

@@ -1,0 +1,220 @@
+"""The XLNet transformer: embeddings, layers, memories; one stream, or content and query streams.
+
+Batch-major throughout. With `bidirectional` the rows of a batch alternate: row 2k is read forward, row 2k + 1
+backward. Source: Yang et al. 2019, section 2; reference modeling.py, `transformer_xl` (time-major there, forward
+rows first).
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from xlnet.errors import UserError
+from xlnet.model.attention import Biases
+from xlnet.model.block import Block
+from xlnet.model.config import ModelConfig
+from xlnet.model.positions import distance_table
+from xlnet.model.visibility import causal, content_view, query_view
+
+
+class Targets(NamedTuple):
+    """What the query stream predicts: see `Backbone.two_stream`."""
+
+    visible: Any
+    positions: Any
+    mask: Any
+
+
+class Backbone(keras.layers.Layer):
+    """XLNet without a head. All weights exist from construction.
+
+    `attention`: "bi", every position may see every other, or "uni", left to right only. `same_length` (with
+    "uni"): every position sees equally far back. `seed` fixes the initial weights and the dropout.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        bidirectional: bool = False,
+        attention: str = "bi",
+        same_length: bool = False,
+        seed: int | None = None,
+        name: str = "transformer",
+        **options: Any,
+    ) -> None:
+        super().__init__(name=name, **options)
+        if attention not in ("bi", "uni"):
+            raise UserError(f"attention is {attention!r}; choose 'bi' or 'uni'")
+        self.config, self.attention, self.same_length = config, attention, same_length
+        self.directions = 2 if bidirectional else 1
+        self.random = keras.random.SeedGenerator(seed)
+        self.blocks = [
+            Block(
+                config,
+                directions=self.directions,
+                random=self.random,
+                name=f"layer_{index}",
+                dtype=self.dtype_policy,
+            )
+            for index in range(config.layers)
+        ]
+        self.build()
+
+    def build(self, *_: Any) -> None:
+        """Make the weights; their shapes follow from the configuration alone."""
+        config = self.config
+        layers = (config.layers,) if config.untie_biases else ()
+        bias = (*layers, config.heads, config.head_dim)
+        self.word_embedding = self._add("word_embedding", (config.vocab_size, config.model_dim))
+        self.mask_embedding = self._add("mask_emb", (1, 1, config.model_dim))
+        self.content_bias = self._add("r_w_bias", bias)
+        self.position_bias = self._add("r_r_bias", bias)
+        self.segment_bias = self._add("r_s_bias", bias)
+        self.segment_keys = self._add("seg_embed", (config.layers, 2, config.heads, config.head_dim))
+        for block in self.blocks:
+            block.build()
+        self.built = True
+
+    def _add(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
+        normal = keras.initializers.RandomNormal(stddev=self.config.initializer_stddev, seed=self.random)
+        return self.add_weight(name=name, shape=shape, initializer=normal)
+
+    def reference_variables(self) -> dict[str, keras.Variable]:
+        """The weights under the reference's variable names."""
+        own = {
+            "word_embedding/lookup_table": self.word_embedding,
+            "mask_emb/mask_emb": self.mask_embedding,
+            "r_w_bias": self.content_bias,
+            "r_r_bias": self.position_bias,
+            "r_s_bias": self.segment_bias,
+            "seg_embed": self.segment_keys,
+        }
+        for block in self.blocks:
+            own.update({f"{block.name}/{name}": weight for name, weight in block.reference_weights.items()})
+        return {f"model/transformer/{name}": weight for name, weight in own.items()}
+
+    def two_stream(
+        self,
+        pieces: Any,
+        segments: Any = None,
+        *,
+        visible: Any,
+        query_visible: Any,
+        target_positions: Any,
+        target_mask: Any,
+        memories: Sequence[Any] | None = None,
+        memory_length: int | None = None,
+        reuse_length: int | None = None,
+        training: bool | None = None,
+    ) -> tuple[Any, list[Any]]:
+        """The query stream at the targets, for pretraining -> (query output [B, T, D], new memories).
+
+        visible bool [B, L, L]; query_visible bool [B, T, L], its rows at target_positions int [B, T]; target_mask
+        [B, T], 0 where a target is padding. With target_positions None the query stream runs over all positions
+        and target_mask [B, L] says which of them hide their piece; the others show it.
+        The content stream of the last layer is not computed: nothing reads it.
+        """
+        return self(
+            pieces,
+            segments,
+            visible=visible,
+            memories=memories,
+            memory_length=memory_length,
+            reuse_length=reuse_length,
+            targets=Targets(query_visible, target_positions, target_mask),
+            training=training,
+        )
+
+    def call(
+        self,
+        pieces: Any,
+        segments: Any = None,
+        *,
+        padding: Any = None,
+        visible: Any = None,
+        memories: Sequence[Any] | None = None,
+        memory_length: int | None = None,
+        reuse_length: int | None = None,
+        targets: Targets | None = None,
+        training: bool | None = None,
+    ) -> tuple[Any, list[Any]]:
+        """pieces int [B, L] -> (output [B, L, D], new memories: [B, M', D] a layer, or [] without memory_length).
+
+        segments int [B, L]; padding [B, L], 1 or True at padding; visible bool [B, L, L]; memories: [B, M, D] a
+        layer. The new memories are the last `memory_length` of the memories and the layer's input, of which only
+        the first `reuse_length` positions if given; no gradient flows into them.
+        """
+        training = bool(training)
+        length = ops.shape(pieces)[1]
+        held = 0 if not memories else ops.shape(memories[0])[1]
+        about_keys = {"memory_length": held, "directions": self.directions}
+        about_keys["history"] = causal(length, held, same_length=self.same_length) if self.attention == "uni" else None
+        views: dict[str, Any] = {"content_view": content_view(segments, visible, padding=padding, **about_keys)}
+        # A gather from the plain variable would hand the optimizer a sparse gradient, with repeated rows.
+        content = ops.take(ops.convert_to_tensor(self.word_embedding) * 1.0, pieces, axis=0)
+        query = None
+        if targets is not None:
+            query = self._drop(self._query_start(content, targets), training=training)
+            views["query_view"] = query_view(
+                segments, targets.visible, positions=targets.positions, padding=padding, **about_keys
+            )
+            views["target_mask"] = None if targets.positions is None else targets.mask
+        content = self._drop(content, training=training)
+        table = self._table(length, held, training=training)
+        new_memories = []
+        for index, block in enumerate(self.blocks):
+            memory = memories[index] if held else None
+            if memory_length:
+                new_memories.append(_remember(memory, content, memory_length, reuse_length))
+            content, query = block(
+                content,
+                query,
+                memory,
+                table=table,
+                biases=self._biases(index, segments),
+                content_wanted=targets is None or index + 1 < len(self.blocks),
+                training=training,
+                **views,
+            )
+        return self._drop(content if targets is None else query, training=training), new_memories
+
+    def _query_start(self, content: Any, targets: Targets) -> Any:
+        mask_embedding = ops.convert_to_tensor(self.mask_embedding)
+        if targets.positions is None:
+            hidden = ops.cast(targets.mask, content.dtype)[:, :, None]
+            return hidden * mask_embedding + (1 - hidden) * content
+        batch, count = ops.shape(targets.positions)
+        return ops.broadcast_to(mask_embedding, (batch, count, self.config.model_dim))
+
+    def _table(self, length: Any, held: Any, *, training: bool) -> tuple[Any, Any]:
+        """The distances' sines and cosines; dropout is drawn once for both directions and all rows."""
+        config = self.config
+        table = distance_table(
+            length, held, config.model_dim, attention=self.attention, clamp_length=config.clamp_length
+        )
+        sines, cosines = (ops.cast(half, self.compute_dtype) for half in table)
+        return self._drop(sines, training=training), self._drop(cosines, training=training)
+
+    def _biases(self, index: int, segments: Any) -> Biases:
+        content, position, segment = (
+            bias[index] if self.config.untie_biases else ops.convert_to_tensor(bias)
+            for bias in (self.content_bias, self.position_bias, self.segment_bias)
+        )
+        if segments is None:
+            return Biases(content, position, None, None)
+        same, other = self.segment_keys[index, 0], self.segment_keys[index, 1]
+        return Biases(content, position, segment, other - same)
+
+    def _drop(self, values: Any, *, training: bool) -> Any:
+        rate = self.config.dropout
+        return keras.random.dropout(values, rate, seed=self.random) if training and rate else values
+
+
+def _remember(memory: Any, content: Any, memory_length: int, reuse_length: int | None) -> Any:
+    """[B, M, D] or None and [B, L, D] -> what the next segment remembers, [B, at most memory_length, D]."""
+    recent = content[:, :reuse_length] if reuse_length else content
+    joined = recent if memory is None else ops.concatenate([ops.cast(memory, recent.dtype), recent], axis=1)
+    return ops.stop_gradient(joined[:, -memory_length:])

@@ -1,0 +1,139 @@
+"""One transformer layer: attention and feed-forward, for the content stream and the query stream.
+
+Both streams share every weight. Source: Yang et al. 2019, section 2.2; reference modeling.py,
+`two_stream_rel_attn`, `positionwise_ffn`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import keras
+from keras import ops
+
+from xlnet.model.attention import Biases, View, from_heads, relative_scores, to_heads, weigh
+from xlnet.model.config import LAYER_NORM_EPSILON, ModelConfig
+from xlnet.model.positions import position_keys, shift, shift_from
+
+
+class Block(keras.layers.Layer):
+    """A layer of XLNet. Weights carry the reference's names, with a dot for each slash."""
+
+    def __init__(
+        self, config: ModelConfig, *, directions: int, random: keras.random.SeedGenerator, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.config, self.directions, self.random = config, directions, random
+        self.reference_weights: dict[str, keras.Variable] = {}
+
+    def build(self, *_: Any) -> None:
+        """Make the weights; their shapes follow from the configuration alone."""
+        config = self.config
+        normal = keras.initializers.RandomNormal(stddev=config.initializer_stddev, seed=self.random)
+        projection = (config.model_dim, config.heads, config.head_dim)
+        for role in "qkvro":
+            self._add(f"rel_attn/{role}/kernel", projection, normal)
+        for part in ("rel_attn", "ff"):
+            self._add(f"{part}/LayerNorm/gamma", (config.model_dim,), "ones")
+            self._add(f"{part}/LayerNorm/beta", (config.model_dim,), "zeros")
+        self._add("ff/layer_1/kernel", (config.model_dim, config.feedforward_dim), normal)
+        self._add("ff/layer_1/bias", (config.feedforward_dim,), "zeros")
+        self._add("ff/layer_2/kernel", (config.feedforward_dim, config.model_dim), normal)
+        self._add("ff/layer_2/bias", (config.model_dim,), "zeros")
+        self.built = True
+
+    def _add(self, name: str, shape: tuple[int, ...], initializer: Any) -> None:
+        weight = self.add_weight(name=name.replace("/", "."), shape=shape, initializer=initializer)
+        self.reference_weights[name] = weight
+
+    def call(
+        self,
+        content: Any,
+        query: Any = None,
+        memory: Any = None,
+        *,
+        table: tuple[Any, Any],
+        biases: Biases,
+        content_view: View,
+        query_view: View | None = None,
+        target_mask: Any = None,
+        content_wanted: bool = True,
+        training: bool = False,
+    ) -> tuple[Any, Any]:
+        """content [B, L, D], query [B, T, D] or None, memory [B, M, D] or None -> the two streams, a layer on.
+
+        `table`: sines and cosines of `distance_table`. `target_mask` [B, T]: 0 where a target is padding.
+        """
+        keys, values = self._keys_and_values(content, memory)
+        distant = position_keys(*table, self._weight("rel_attn/r/kernel"), directions=self.directions)
+        look = partial(self._look, keys=keys, values=values, distant=distant, biases=biases, training=training)
+        next_query = next_content = None
+        if query is not None:
+            seen = look(query, query_view)
+            if target_mask is not None:
+                seen = seen * ops.cast(target_mask, seen.dtype)[:, :, None]
+            next_query = self._finish(query, seen, training=training)
+        if content_wanted:
+            next_content = self._finish(content, look(content, content_view), training=training)
+        return next_content, next_query
+
+    def _weight(self, name: str) -> Any:
+        return ops.convert_to_tensor(self.reference_weights[name])
+
+    def _keys_and_values(self, content: Any, memory: Any) -> tuple[Any, Any]:
+        heads = [
+            [
+                to_heads(hidden, self._weight(f"rel_attn/{role}/kernel"), directions=self.directions)
+                for hidden in (memory, content)
+                if hidden is not None
+            ]
+            for role in "kv"
+        ]
+        keys, values = (ops.concatenate(parts, axis=3) if len(parts) > 1 else parts[0] for parts in heads)
+        return keys, values
+
+    def _look(
+        self,
+        stream: Any,
+        view: View,
+        *,
+        keys: Any,
+        values: Any,
+        distant: Any,
+        biases: Biases,
+        training: bool,
+    ) -> Any:
+        queries = to_heads(stream, self._weight("rel_attn/q/kernel"), directions=self.directions)
+        width = ops.shape(keys)[3]
+        place: Callable[[Any], Any] = (
+            partial(shift, keys=width) if view.starts is None else partial(shift_from, starts=view.starts, keys=width)
+        )
+        scores = relative_scores(queries, keys, distant, biases=biases, view=view, place=place)
+        drop = partial(self._drop, rate=self.config.attention_dropout, training=training)
+        return self._join(weigh(scores, values, drop=drop))
+
+    def _finish(self, stream: Any, seen: Any, *, training: bool) -> Any:
+        drop = partial(self._drop, rate=self.config.dropout, training=training)
+        stream = self._normalize("rel_attn", drop(seen) + stream)
+        inner = ops.matmul(stream, self._weight("ff/layer_1/kernel")) + self._weight("ff/layer_1/bias")
+        inner = ops.relu(inner) if self.config.activation == "relu" else ops.gelu(inner, approximate=True)
+        outer = ops.matmul(drop(inner), self._weight("ff/layer_2/kernel")) + self._weight("ff/layer_2/bias")
+        return self._normalize("ff", drop(outer) + stream)
+
+    def _join(self, heads: Any) -> Any:
+        return from_heads(heads, self._weight("rel_attn/o/kernel"))
+
+    def _drop(self, values: Any, *, rate: float, training: bool) -> Any:
+        return keras.random.dropout(values, rate, seed=self.random) if training and rate else values
+
+    def _normalize(self, part: str, hidden: Any) -> Any:
+        return layer_norm(hidden, self._weight(f"{part}/LayerNorm/gamma"), self._weight(f"{part}/LayerNorm/beta"))
+
+
+def layer_norm(hidden: Any, gamma: Any, beta: Any) -> Any:
+    """Layer normalisation over the last axis, in float32, with the reference's epsilon."""
+    wide = ops.cast(hidden, "float32")
+    centred = wide - ops.mean(wide, axis=-1, keepdims=True)
+    variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
+    normal = ops.cast(centred * ops.rsqrt(variance + LAYER_NORM_EPSILON), hidden.dtype)
+    return normal * gamma + beta

@@ -1,0 +1,99 @@
+"""The sizes and rates of one XLNet, and the reference's names for them."""
+
+import dataclasses
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xlnet.errors import UserError
+
+ACTIVATIONS = ("gelu", "relu")
+LAYER_NORM_EPSILON = 1e-12  # as in the released checkpoints
+
+# Keys of the reference's xlnet_config.json, in its order.
+REFERENCE_KEYS = {
+    "d_head": "head_dim",
+    "d_inner": "feedforward_dim",
+    "d_model": "model_dim",
+    "ff_activation": "activation",
+    "n_head": "heads",
+    "n_layer": "layers",
+    "n_token": "vocab_size",
+    "untie_r": "untie_biases",
+}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """An XLNet's sizes, rates and choices.
+
+    `heads * head_dim` need not be `model_dim`. `clamp_length` bounds every relative distance; -1 leaves them alone.
+    Raises UserError when a value is out of range. Source: Yang et al. 2019, appendix; reference xlnet.py.
+    """
+
+    vocab_size: int = 32000
+    layers: int = 12
+    model_dim: int = 768
+    heads: int = 12
+    head_dim: int = 64
+    feedforward_dim: int = 3072
+    activation: str = "gelu"
+    untie_biases: bool = True
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    initializer_stddev: float = 0.02
+    clamp_length: int = -1
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "layers", "model_dim", "heads", "head_dim", "feedforward_dim"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise UserError(f"{name} is {value!r}; give a whole number of at least 1")
+        if self.model_dim % 2:
+            raise UserError(f"model_dim is {self.model_dim}; give an even number, half of it sines, half cosines")
+        if self.activation not in ACTIVATIONS:
+            raise UserError(f"activation is {self.activation!r}; choose one of {', '.join(ACTIVATIONS)}")
+        for name in ("dropout", "attention_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)!r}; give a rate from 0 up to, not including, 1")
+        if self.initializer_stddev <= 0:
+            raise UserError(f"initializer_stddev is {self.initializer_stddev!r}; give a number above 0")
+        if self.clamp_length == 0 or self.clamp_length < -1:
+            raise UserError(f"clamp_length is {self.clamp_length}; give -1 (no clamping) or a positive distance")
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> "ModelConfig":
+        """From this project's names. Raises UserError at an unknown key."""
+        refuse_unknown(settings, known=[field.name for field in dataclasses.fields(cls)])
+        return cls(**settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """This project's names to values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_reference(cls, settings: Mapping[str, Any]) -> "ModelConfig":
+        """From the keys of the reference's xlnet_config.json. Raises UserError at an unknown or a missing key."""
+        refuse_unknown(settings, known=REFERENCE_KEYS)
+        missing = [key for key in REFERENCE_KEYS if key not in settings]
+        if missing:
+            raise UserError(
+                f"the model's configuration lacks {', '.join(missing)}; add what the checkpoint was made with"
+            )
+        return cls(**{REFERENCE_KEYS[key]: value for key, value in settings.items()})
+
+    def to_reference(self) -> dict[str, Any]:
+        """The keys of the reference's xlnet_config.json; rates and clamping are not part of it."""
+        return {key: getattr(self, name) for key, name in REFERENCE_KEYS.items()}
+
+
+def refuse_unknown(settings: Mapping[str, Any], *, known: Collection[str]) -> None:
+    """Raises UserError at the first key that is not known, naming the nearest that is."""
+    for key in settings:
+        if key not in known:
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
+            raise UserError(
+                f"unknown key {key!r} in the model's configuration; did you mean {nearest!r}? "
+                f"Known keys: {', '.join(sorted(known))}"
+            )

@@ -1,0 +1,73 @@
+"""Relative distances as sinusoids, and the scores they give.
+
+Encoding t of the table stands for the distance `memory + length - t` from a query back to a key (negative: ahead).
+A backward stream (a row read from right to left) sees the negated distances: the same cosines, negated sines, so
+that one table and one projection of each half serve both directions. Source: Dai et al. 2019, section 3.3 and
+appendix B; Yang et al. 2019, section 2.3; reference modeling.py, `relative_positional_encoding`, `rel_shift`.
+"""
+
+from typing import Any
+
+from keras import ops
+
+
+def distance_table(
+    length: Any, memory_length: Any, model_dim: int, *, attention: str, clamp_length: int
+) -> tuple[Any, Any]:
+    """(sines, cosines), float32 [R, model_dim / 2] each: R = memory + 2 length, or memory + length + 1 if "uni"."""
+    keys = memory_length + length
+    distances = ops.cast(ops.arange(keys, -length if attention == "bi" else -1, -1), "float32")
+    if clamp_length > 0:
+        distances = ops.clip(distances, -clamp_length, clamp_length)
+    exponents = ops.cast(ops.arange(0, model_dim, 2), "float32") / model_dim
+    angles = distances[:, None] / ops.power(10000.0, exponents)[None, :]
+    return ops.sin(angles), ops.cos(angles)
+
+
+def position_keys(sines: Any, cosines: Any, kernel: Any, *, directions: int) -> Any:
+    """[R, D/2] twice and a kernel [D, H, d] -> keys [X, H, R, d], X = 1 (forward) or 2 (forward, backward)."""
+    half = ops.shape(sines)[-1]
+    odd = ops.tensordot(sines, kernel[:half], axes=1)
+    even = ops.tensordot(cosines, kernel[half:], axes=1)
+    keys = [even + odd] if directions == 1 else [even + odd, even - odd]
+    return ops.transpose(ops.stack(keys), (0, 2, 1, 3))
+
+
+def shift(scores: Any, *, keys: Any) -> Any:
+    """[..., L, R] -> [..., L, keys]: row i starts at column L - i, the encoding of its distance to the first key."""
+    *outer, length, encodings = ops.shape(scores)
+    flat = ops.reshape(scores, (*outer, length * encodings))[..., length:]
+    return ops.reshape(flat, (*outer, length, encodings - 1))[..., :keys]
+
+
+def shift_from(scores: Any, starts: Any, *, keys: int) -> Any:
+    """[X, H, C, T, R] -> [X, H, C, T, keys]: row t begins at column `starts` (int [X, 1, C, T])."""
+
+    @ops.custom_gradient
+    def select(values: Any) -> tuple[Any, Any]:
+        def gradient(*arguments: Any, upstream: Any = None) -> Any:
+            given = arguments[0] if upstream is None else upstream
+            # Reading back is a gather too: the scatter that a framework would derive runs one element at a time.
+            back = ops.arange(encodings, dtype="int32") - starts[..., None]
+            inside = ops.logical_and(back >= 0, back < keys)
+            return ops.where(inside, _gather(given, ops.clip(back, 0, keys - 1)), 0)
+
+        ahead = ops.arange(keys, dtype="int32") + starts[..., None]
+        return _gather(values, ops.minimum(ahead, encodings - 1)), gradient
+
+    encodings = ops.shape(scores)[-1]
+    return select(scores)
+
+
+def _gather(values: Any, columns: Any) -> Any:
+    """[X, H, C, T, n] at the columns [X, 1, C, T, m] -> [X, H, C, T, m]."""
+    *outer, width = ops.shape(values)
+    rows = ops.reshape(ops.arange(_product(outer), dtype="int32"), (*outer, 1))
+    return ops.take(ops.reshape(values, (-1,)), rows * width + columns, axis=0)
+
+
+def _product(sizes: Any) -> Any:
+    result = 1
+    for size in sizes:
+        result = result * size
+    return result
