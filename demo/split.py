@@ -10,7 +10,7 @@ from demo.prose import Paragraph, key
 
 HELD_OUT = (0.12, 0.18)  # of each class's examples: walk the units until the first, never beyond the second
 SHARED_SENTENCE = 6  # words; a shorter sentence may stand on both sides ("This is the default.")
-WORDS = (12, 120)  # of an example; shorter paragraphs say too little to tell where they come from
+WORDS = (16, 120)  # of an example; shorter paragraphs say too little to tell where they come from
 
 
 @dataclass(frozen=True)

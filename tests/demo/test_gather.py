@@ -74,7 +74,7 @@ def test_enough_classes_with_enough_examples_on_both_sides(folder):
     summary = json.loads((folder / "summary.json").read_text())
     train, dev = summary["task"]["train"]["classes"], summary["task"]["dev"]["classes"]
     assert set(train) == set(dev) == {*library.CLASSES, library.LANGUAGE}
-    assert 4000 < summary["task"]["train"]["examples"] < 8000
+    assert 3000 < summary["task"]["train"]["examples"] < 8000
     assert max(train.values()) < 4 * min(train.values())
     assert all(0.1 <= dev[name] / (train[name] + dev[name]) <= 0.2 for name in train)
     assert len(rows(folder / "task/train.tsv")) == sum(train.values())
@@ -102,7 +102,7 @@ def test_every_example_stands_in_the_corpus(folder):
     corpus = " ".join((folder / "corpus/train.txt").read_text().split())
     examples = rows(folder / "task/train.tsv")
     assert all(f"{text} <eop>" in corpus for text, *_ in examples)
-    assert all(12 <= len(text.split()) <= 120 for text, *_ in examples)
+    assert all(16 <= len(text.split()) <= 120 for text, *_ in examples)
 
 
 def test_the_language_reference_is_not_told_by_its_quotes(folder):
