@@ -1,0 +1,238 @@
+"""Weights on disk: model directories of this project, and checkpoints of the reference.
+
+Weights are known by the reference's variable names. A model directory holds them in safetensors; a checkpoint of
+the reference is read through TensorFlow, imported only then.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from xlnet import storage
+from xlnet.errors import UserError
+from xlnet.model.config import ModelConfig
+
+FORMAT = "xlnet-model/1"
+CONFIG, REFERENCE_CONFIG = "config.json", "xlnet_config.json"
+WEIGHTS, VOCABULARY = "model.safetensors", "spiece.model"
+
+# What a training run of the reference leaves beside the weights.
+_TRAINING_STATE = re.compile(r"(/adam_[mv]|/Adam(_1)?|^global_step|^beta[12]_power|^learning_rate)$")
+_TASK_SCOPE = re.compile(r"^(model/(?:classification|regression))_[^/]+/")
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """Names of variables: loaded; wanted by the model but not in the file; in the file but not wanted."""
+
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+
+
+def reference_variables(model: keras.layers.Layer) -> dict[str, keras.Variable]:
+    """A model's weights under the reference's names, gathered from its layers."""
+    found: dict[str, keras.Variable] = {}
+    for layer in model._flatten_layers():
+        if hasattr(layer, "reference_variables"):
+            found.update(layer.reference_variables())
+    return found
+
+
+def load_config(path: str) -> ModelConfig:
+    """The model's sizes, from a model directory, a reference checkpoint's prefix or folder, or a JSON file.
+
+    Raises UserError when there is none, or when a key is unknown or missing.
+    """
+    path = str(path)
+    candidates = [path] if path.endswith(".json") else [storage.join(path, CONFIG)]
+    if not path.endswith(".json"):
+        folder = path if os.path.isdir(path) or storage.is_remote(path) else os.path.dirname(path) or "."
+        candidates.append(storage.join(folder, REFERENCE_CONFIG))
+    for candidate in candidates:
+        if storage.exists(candidate):
+            content = storage.read_json(candidate)
+            if not isinstance(content, dict):
+                raise UserError(f"{candidate} holds no JSON object; give a model's configuration")
+            return _parse(content, candidate)
+    raise UserError(f"no configuration of a model at {path}: looked for {' and '.join(candidates)}")
+
+
+def _parse(content: dict[str, Any], path: str) -> ModelConfig:
+    try:
+        if "format" not in content:
+            return ModelConfig.from_reference(content)
+        if content["format"] != FORMAT:
+            raise UserError(f"its format is {content['format']!r}, this version reads {FORMAT!r}")
+        return ModelConfig.from_dict(content.get("model", {}))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def load_weights(model: keras.layers.Layer, path: str) -> LoadReport:
+    """Fill a model from a model directory, or from a reference checkpoint's prefix or folder.
+
+    Every weight of the backbone must be there, except those that the file's task had no use for (the query
+    stream's embedding, a head); the report names them. Raises UserError when nothing is found, nothing fits, a
+    weight of a layer is missing, or a shape differs.
+    """
+    path = str(path)
+    with _stored(path) as stored:
+        wanted = reference_variables(model)
+        names = {_TASK_SCOPE.sub(r"\1/", name): name for name in stored.shapes}
+        loaded = [name for name in wanted if name in names]
+        missing = [name for name in wanted if name not in names]
+        _refuse_misfits(wanted, names, stored.shapes, loaded, missing, path)
+        for name in loaded:
+            wanted[name].assign(stored.read(names[name]))
+    unexpected = [original for name, original in names.items() if name not in wanted]
+    return LoadReport(tuple(loaded), tuple(missing), tuple(sorted(unexpected)))
+
+
+def _refuse_misfits(
+    wanted: Mapping[str, keras.Variable],
+    names: Mapping[str, str],
+    shapes: Mapping[str, tuple[int, ...]],
+    loaded: list[str],
+    missing: list[str],
+    path: str,
+) -> None:
+    for name in loaded:
+        found, asked = tuple(shapes[names[name]]), tuple(wanted[name].shape)
+        if found == asked:
+            continue
+        if name.endswith("lookup_table") and found[1:] == asked[1:]:
+            raise UserError(
+                f"the vocabulary of {path} has {found[0]} pieces, the model was asked for {asked[0]}; "
+                f"use the vocabulary that the weights were trained with (vocab_size {found[0]})"
+            )
+        raise UserError(
+            f"{name} has shape {list(found)} in {path}, the model wants {list(asked)}; "
+            "use the configuration that the weights were trained with"
+        )
+    if not loaded:
+        raise UserError(
+            f"{path} holds none of the model's {len(wanted)} weights; give weights of an XLNet "
+            "under the names of the reference"
+        )
+    for name in missing:
+        if "/transformer/layer_" in name:
+            raise UserError(
+                f"{path} lacks {name}, which the model wants ({len(missing)} weights are missing); "
+                "use the configuration that the weights were trained with"
+            )
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Named arrays in a file: their shapes, and a way to read one."""
+
+    shapes: dict[str, tuple[int, ...]]
+    read: Any
+
+
+@contextlib.contextmanager
+def _stored(path: str) -> Iterator[_Stored]:
+    weights = path if path.endswith(".safetensors") else storage.join(path, WEIGHTS)
+    if storage.exists(weights):
+        with storage.local_copy(weights) as local:
+            yield _read_safetensors(local, weights)
+    else:
+        yield _read_reference(path)
+
+
+def _read_safetensors(local: str, path: str) -> _Stored:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        arrays = load_file(local)
+    except (SafetensorError, ValueError) as error:
+        raise UserError(f"{path} is not a whole safetensors file ({error}); copy it again") from None
+    return _Stored({name: array.shape for name, array in arrays.items()}, arrays.__getitem__)
+
+
+def _read_reference(path: str) -> _Stored:
+    prefix = _checkpoint_prefix(path)
+    try:
+        import tensorflow as tf
+    except ImportError:
+        raise UserError(
+            f"{path} is a TensorFlow checkpoint and TensorFlow is not installed; "
+            "install it, or convert the checkpoint where it is"
+        ) from None
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        shapes = reader.get_variable_to_shape_map()
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{prefix} is not a whole checkpoint ({reason}); copy it again") from None
+    weights = {name: tuple(shape) for name, shape in shapes.items() if not _TRAINING_STATE.search(name)}
+
+    def read(name: str) -> np.ndarray:
+        try:
+            return reader.get_tensor(name)
+        except (tf.errors.OpError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{prefix} is not a whole checkpoint ({reason}); copy it again") from None
+
+    return _Stored(weights, read)
+
+
+def _checkpoint_prefix(path: str) -> str:
+    """The prefix of the newest checkpoint at a path: the prefix itself, one of its files, or its folder."""
+    prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
+    if storage.exists(f"{prefix}.index"):
+        return prefix
+    pattern = storage.join(path, "*.index")
+    try:
+        found = [file.path for file in storage.match([pattern])]
+    except UserError:
+        raise UserError(
+            f"no weights at {path}: looked for {WEIGHTS} in it, for {prefix}.index and for {pattern}"
+        ) from None
+    newest = max(found, key=lambda name: [int(digits) for digits in re.findall(r"-(\d+)\.index$", name)])
+    return newest.removesuffix(".index")
+
+
+def save_model(
+    directory: str,
+    model: keras.layers.Layer,
+    *,
+    config: ModelConfig,
+    vocabulary: str,
+    text: dict[str, Any],
+    head: dict[str, Any] | None,
+    provenance: dict[str, Any],
+) -> None:
+    """Publish a model directory whole: weights, both configurations, the vocabulary (a path).
+
+    Raises UserError when the directory already holds something or the vocabulary is missing.
+    """
+    from safetensors.numpy import save_file
+
+    pieces = storage.read_bytes(str(vocabulary))
+    arrays = {
+        name: np.ascontiguousarray(ops.convert_to_numpy(variable))
+        for name, variable in reference_variables(model).items()
+    }
+    content = {
+        "format": FORMAT,
+        "model": config.to_dict(),
+        "text": text,
+        "vocabulary_sha256": storage.sha256(str(vocabulary)),
+        "head": head,
+        "provenance": provenance,
+    }
+    with storage.publishing(str(directory), marker=CONFIG) as folder:
+        save_file(arrays, folder / WEIGHTS, metadata={"format": FORMAT})
+        storage.publish(str(folder / VOCABULARY), pieces)
+        storage.publish_json(str(folder / REFERENCE_CONFIG), config.to_reference())
+        storage.publish_json(str(folder / CONFIG), content)
