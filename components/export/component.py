@@ -1,0 +1,23 @@
+"""A fine-tuned model in, a checked SavedModel out."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def export(finetuned: dsl.Input[dsl.Model], exported: dsl.Output[dsl.Model]):
+    """Export for serving, and check that the export answers as the model does.
+
+    Args:
+        finetuned: The fine-tuning run.
+        exported: Version folders with a SavedModel, its vocabulary and its card.
+    """
+    import os
+
+    from components.step import step
+    from xlnet.serving.export import export as run
+
+    with step():
+        card = run(model=os.path.join(finetuned.path, "model"), output=exported.path)
+        exported.metadata |= {name: value for name, value in card.items() if isinstance(value, int | float | str)}

@@ -1,0 +1,80 @@
+"""The main job as a Kubeflow pipeline: text in; a pretrained, fine-tuned, evaluated and exported model out.
+
+The same definition compiles for a cluster (`compile_to`) and runs here (`pipelines.local`).
+"""
+
+import os
+import tempfile
+
+from kfp import compiler, dsl
+
+from components.evaluate.component import evaluate
+from components.export.component import export
+from components.finetune.component import finetune
+from components.preprocess.component import preprocess
+from components.pretrain.component import pretrain
+from components.report.component import report
+from components.train_vocabulary.component import train_vocabulary
+from xlnet import storage
+
+
+@dsl.pipeline(name="xlnet-retraining", description="Text in; a pretrained, fine-tuned, evaluated, exported XLNet out.")
+def retraining(
+    corpus: list[str],
+    heldout: list[str],
+    task_train: str,
+    task_dev: str,
+    config: str,
+    title: str = "XLNet run",
+    heldout_shards: int = 4,
+    workers: int = 1,
+    beam: list[str] = [],  # noqa: B006  (read, never changed: it becomes a default in the compiled pipeline)
+) -> dsl.HTML:
+    """Train a vocabulary, preprocess, pretrain, fine-tune from there and from scratch, evaluate, export, report.
+
+    Args:
+        corpus: Paths or globs of the text to pretrain on.
+        heldout: Paths or globs of the text to measure pretraining on.
+        task_train: Labelled examples to fine-tune on.
+        task_dev: Labelled examples to choose the best epoch by and to evaluate on.
+        config: A preset, as YAML text.
+        title: The report's title.
+        heldout_shards: How many streams the held-out text is cut into; it is small.
+        workers: Local worker processes of the Beam jobs.
+        beam: Further options of the Beam jobs.
+    """
+    vocabulary = train_vocabulary(corpus=corpus, config=config).output
+    common = {"config": config, "workers": workers, "beam": beam, "vocabulary": vocabulary}
+    data = preprocess(corpus=corpus, shards=0, **common).output
+    heldout_task = preprocess(corpus=heldout, shards=heldout_shards, **common)
+    validation = heldout_task.set_display_name("preprocess the held-out text").output
+    pretrained = pretrain(config=config, data=data, validation=validation).outputs["pretrained"]
+    runs = {}
+    for name, from_scratch in (("pretrained", False), ("scratch", True)):
+        finetuned = finetune(
+            train=task_train, dev=task_dev, config=config, from_scratch=from_scratch, pretrained=pretrained
+        )
+        evaluated = evaluate(examples=task_dev, finetuned=finetuned.outputs["finetuned"])
+        finetuned.set_display_name(f"fine-tune ({name})")
+        evaluated.set_display_name(f"evaluate ({name})")
+        runs[name] = finetuned.outputs["finetuned"], evaluated.outputs["evaluation"]
+    exported = export(finetuned=runs["pretrained"][0]).output
+    return report(
+        title=title,
+        data=data,
+        validation=validation,
+        pretrained=pretrained,
+        finetuned=runs["pretrained"][0],
+        evaluation=runs["pretrained"][1],
+        scratch=runs["scratch"][0],
+        scratch_evaluation=runs["scratch"][1],
+        exported=exported,
+    ).output
+
+
+def compile_to(path: str) -> None:
+    """Write the pipeline's IR YAML."""
+    with tempfile.TemporaryDirectory() as folder:
+        aside = os.path.join(folder, "retraining.yaml")
+        compiler.Compiler().compile(retraining, aside)
+        storage.publish(path, storage.read_bytes(aside))

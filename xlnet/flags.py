@@ -1,0 +1,63 @@
+"""Command-line flags made from settings classes, and a parser whose errors are one line."""
+
+import argparse
+import dataclasses
+import sys
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from xlnet.settings import field_kinds, suggestion
+
+
+class Parser(argparse.ArgumentParser):
+    """Prints `error: <what is wrong>` and exits with 2; an unknown flag names the nearest known one."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program."""
+        print(f"error: {message} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+    def parse_strictly(self, arguments: list[str]) -> argparse.Namespace:
+        """As `parse_args`, with a suggestion for a misspelt flag."""
+        parsed, unknown = self.parse_known_args(arguments)
+        for word in unknown:
+            if word.startswith("--"):
+                name = word.partition("=")[0]
+                self.error(f"unknown flag {name}{suggestion(name, self._option_string_actions)}")
+        if unknown:
+            self.error(f"unexpected {' '.join(unknown)!r}")
+        return parsed
+
+
+def add_settings(parser: argparse.ArgumentParser, kind: type, *, without: Iterable[str] = ()) -> None:
+    """A flag for every field of a settings class: `sequence_length` is `--sequence-length`.
+
+    A flag that is not given leaves no trace, so that a preset or the default stands.
+    """
+    group = parser.add_argument_group(kind.__name__, (kind.__doc__ or "").partition("\n")[0])
+    kinds = field_kinds(kind)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if field.name in without:
+            continue
+        flag = "--" + field.name.replace("_", "-")
+        options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": _help(field)}
+        if kinds[field.name] is bool:
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
+        else:
+            group.add_argument(flag, metavar=_metavar(kinds[field.name]), **options)
+
+
+def given(parsed: argparse.Namespace, kind: type) -> dict[str, Any]:
+    """The settings of a class that were given as flags."""
+    return {name: getattr(parsed, name) for name in field_kinds(kind) if hasattr(parsed, name)}
+
+
+def _help(field: dataclasses.Field) -> str:
+    return "required" if field.default is dataclasses.MISSING else f"default: {field.default}"
+
+
+def _metavar(kind: Any) -> str:
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    return {int: "N", float: "X"}.get(options[0], "TEXT")
