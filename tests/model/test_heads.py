@@ -1,0 +1,91 @@
+"""Summaries and classifiers against the reference's recorded runs."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from keras import ops
+
+from xlnet.errors import UserError
+from xlnet.model.checkpoints import load_config, load_weights, reference_variables
+from xlnet.model.config import ModelConfig
+from xlnet.model.heads import SequenceClassifier, SequenceSummary
+
+HEADS: dict[str, dict[str, Any]] = {
+    "cls_last": {"classes": 3},
+    "cls_attn": {"classes": 2, "summary": "attn"},
+    "cls_mean_noproj": {"classes": 5, "summary": "mean", "projection": False},
+    "reg_first": {"classes": None, "summary": "first"},
+}
+
+
+@pytest.mark.parametrize("model", ["tiny_a", "tiny_b"])
+@pytest.mark.parametrize("kind", ["left", "right", "bsz1"])
+@pytest.mark.parametrize("summary", ["last", "first", "mean", "attn"])
+@pytest.mark.parametrize("projection", [True, False])
+def test_summaries_are_as_recorded(case: Any, model: str, kind: str, summary: str, projection: bool) -> None:
+    recorded = case(f"model_{model}_finetune_{kind}.npz")
+    layer = SequenceSummary(recorded.config, summary=summary, projection=projection)
+    for name, variable in layer.reference_variables().items():
+        variable.assign(recorded.arrays[f"var/{name}"])
+    found = layer(recorded.time_major("out/output"), recorded.batch_major("in/input_mask"))
+    wanted = recorded.arrays[f"out/summary_{summary}_{'proj' if projection else 'noproj'}"]
+    np.testing.assert_allclose(ops.convert_to_numpy(found), wanted, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_are_as_recorded(golden: Callable[[str], Path], gradients: Any, name: str) -> None:
+    recorded = np.load(golden(f"heads/{name}.npz"))
+    config = dataclasses.replace(
+        load_config(str(golden("heads/xlnet_config.json"))), dropout=0.0, attention_dropout=0.0
+    )
+    model = SequenceClassifier(config, **HEADS[name])
+    report = load_weights(model, str(golden(f"heads/{name}")))
+    assert report.missing == ("model/transformer/mask_emb/mask_emb",)
+    assert report.unexpected == ()
+    inputs = {
+        "pieces": recorded["in/input_ids"],
+        "segments": recorded["in/segment_ids"],
+        "padding": recorded["in/input_mask"],
+    }
+    labels = recorded["in/label_ids"]
+
+    def losses() -> Any:
+        logits = model(inputs)
+        if HEADS[name]["classes"] is None:
+            return ops.square(logits - labels)
+        return -ops.sum(ops.log_softmax(logits) * np.eye(logits.shape[-1], dtype="float32")[labels], axis=-1)
+
+    np.testing.assert_allclose(ops.convert_to_numpy(model(inputs)), recorded["out/logits"], atol=2e-5, rtol=0)
+    np.testing.assert_allclose(ops.convert_to_numpy(losses()), recorded["out/per_example_loss"], rtol=1e-4)
+    variables = reference_variables(model)
+    total, found = gradients(lambda: ops.mean(losses()), list(variables.values()))
+    assert total == pytest.approx(float(recorded["out/total_loss"]), rel=1e-4)
+    norm = np.sqrt(sum(float(np.sum(np.square(gradient))) for gradient in found))
+    assert norm == pytest.approx(float(recorded["out/global_norm_dense"]), rel=1e-4)
+    compared = _compare(dict(zip(variables, found, strict=True)), recorded)
+    assert compared == sum(key.startswith("grad/") for key in recorded.files)
+
+
+def _compare(found: dict[str, np.ndarray], recorded: Any) -> int:
+    compared = 0
+    for key in recorded.files:
+        if key.startswith("grad/"):
+            name = key.removeprefix("grad/")
+            if "/logit/" in name:
+                name = f"{name.split('_')[0]}/logit/{name.rsplit('/', 1)[1]}"
+            wanted = recorded[key]
+            assert np.linalg.norm(found[name] - wanted) <= 1e-4 * np.linalg.norm(wanted) + 1e-7, name
+            compared += 1
+    return compared
+
+
+def test_unknown_summaries_and_too_few_classes_are_refused() -> None:
+    config = ModelConfig(vocab_size=50, layers=1, model_dim=16, heads=2, head_dim=8, feedforward_dim=32)
+    with pytest.raises(UserError, match="'max'; choose one of last, first, mean, attn"):
+        SequenceSummary(config, summary="max")
+    with pytest.raises(UserError, match="1 classes were given"):
+        SequenceClassifier(config, classes=1)
