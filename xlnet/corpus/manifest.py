@@ -1,0 +1,139 @@
+"""What a data set is: its settings, counts, shards and checksums; the checks against it.
+
+The manifest is written last. A folder without one is half-written, and nothing reads it.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from xlnet import storage
+from xlnet.corpus.settings import CorpusSettings
+from xlnet.errors import UserError
+
+FORMAT = "xlnet-data/1"
+NAME = "manifest.json"
+VOCABULARY = "spiece.model"
+PIECE_COUNTS = "piece-counts.npy"
+DEAD_LETTERS = "dead-letters.jsonl"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of records, made from one stream; `file` is relative to the data set."""
+
+    file: str
+    pass_index: int  # "pass" in JSON
+    records: int
+    documents: int
+    pieces: int  # of its stream, with one <eod> a document
+    pieces_dropped: int  # at the stream's end, too few for another window
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> "Shard":
+        """A shard from its entry in manifest.json."""
+        return cls(**{"pass_index" if name == "pass" else name: value for name, value in entry.items()})
+
+    def to_json(self) -> dict[str, Any]:
+        """The shard's entry in manifest.json."""
+        entry = dataclasses.asdict(self)
+        return {"pass": entry.pop("pass_index"), **entry}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of manifest.json. All counts but `records` are of one pass; every pass writes the same text."""
+
+    settings: CorpusSettings
+    vocabulary: dict[str, Any]  # file, sha256, size
+    inputs: list[dict[str, Any]]  # path, bytes
+    counts: dict[str, int]
+    dead_letter_reasons: dict[str, int]
+    document_lengths: dict[str, int]  # "8": documents of 8 to 15 pieces
+    shards: list[Shard]
+    libraries: dict[str, str]
+    piece_counts: str = PIECE_COUNTS
+    directory: str = field(default="", compare=False)  # where it was read; not part of the file
+
+    @classmethod
+    def read(cls, directory: str) -> "Manifest":
+        """The manifest of a data set. Raises UserError when the folder is no data set, half-written or too new."""
+        path = storage.join(directory, NAME)
+        if not storage.exists(path):
+            raise UserError(_why_missing(directory))
+        content = storage.read_json(path)
+        found = content.get("format") if isinstance(content, dict) else None
+        if found != FORMAT:
+            raise UserError(f"{path} has the format {found!r}, this version reads {FORMAT!r}; preprocess again")
+        try:
+            return cls(
+                settings=CorpusSettings(**content["settings"]),
+                shards=[Shard.from_json(entry) for entry in content["shards"]],
+                directory=directory,
+                **{name: content[name] for name in _PLAIN},
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} is damaged ({error}); preprocess again") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of manifest.json."""
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        shards = [shard.to_json() for shard in self.shards]
+        return {"format": FORMAT, "settings": dataclasses.asdict(self.settings), "shards": shards, **plain}
+
+    def write(self, directory: str) -> None:
+        """Publish manifest.json: from here on the folder is a data set."""
+        storage.publish_json(storage.join(directory, NAME), self.to_json())
+
+    def require(self, **settings: Any) -> None:
+        """Raises UserError, with both values, where the data were made with other settings than these."""
+        for name, wanted in settings.items():
+            found = getattr(self.settings, name)
+            if found != wanted:
+                flag = f"--{name.replace('_', '-')} {found}"
+                raise UserError(
+                    f"the data were made with {name} {found}, {wanted} is asked for "
+                    f"({storage.join(self.directory or '.', NAME)}). Pass {flag}, or preprocess again"
+                )
+
+    def require_vocabulary(self, sha256: str) -> None:
+        """Raises UserError when the data were made with another vocabulary than the one with this checksum."""
+        found = self.vocabulary["sha256"]
+        if found != sha256:
+            raise UserError(
+                f"the data were made with the vocabulary {found[:12]}, the model has {sha256[:12]} (SHA-256); "
+                f"take the {VOCABULARY} of {self.directory or 'the data set'}, or preprocess again"
+            )
+
+    def verify(self) -> None:
+        """Read every shard. Raises UserError for the first that is missing or not what was written."""
+        files = [(shard.file, shard.sha256) for shard in self.shards]
+        for name, wanted in [(self.vocabulary["file"], self.vocabulary["sha256"]), *files]:
+            path = storage.join(self.directory, name)
+            found = storage.sha256(path)
+            if found != wanted:
+                raise UserError(
+                    f"{path} has the SHA-256 {found[:12]}, the manifest says {wanted[:12]}; "
+                    "it was changed or cut: copy the data set again, or preprocess again"
+                )
+
+
+_PLAIN = (
+    "vocabulary",
+    "inputs",
+    "counts",
+    "dead_letter_reasons",
+    "document_lengths",
+    "libraries",
+    "piece_counts",
+)
+
+
+def _why_missing(directory: str) -> str:
+    if not storage.exists(directory):
+        return f"there is no data set {directory}; name the folder that preprocess wrote"
+    if storage.exists(storage.join(directory, "shards")):
+        return f"{directory} has no {NAME}: it is half-written; remove it and preprocess again"
+    return f"{directory} has no {NAME}: it is not a data set; name the folder that preprocess wrote"

@@ -1,0 +1,192 @@
+"""Training records as `tf.train.Example` bytes in TFRecord files, and back; with NumPy alone.
+
+An Example here is a map from names to lists of non-negative integers. Every byte of its frame that is no number is
+below 128, and so is every number's last byte only: a whole list is encoded, or decoded, in a few array operations.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import IO
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+from xlnet import storage
+from xlnet.errors import UserError
+
+BYTES, VARINT = 2, 0  # wire types of protocol buffers
+_FEATURES = _KEY = _PACKED = 1 << 3 | BYTES  # field 1 of Example, of a map entry, of Int64List
+_VALUE = 2 << 3 | BYTES  # field 2 of a map entry
+_INT64_LIST = 3 << 3 | BYTES  # field 3 of Feature
+_BLOCK = 64  # records at once: their arrays stay in the processor's cache
+_LONGEST = 1 << 30  # bytes; a longer record is a damaged length
+
+
+def encode(features: Mapping[str, NDArray[np.integer]]) -> list[bytes]:
+    """Many records at once: from features [records, length] to the bytes of each Example, names in sorted order.
+
+    Raises ValueError for numbers outside 0 to 2^28 - 1.
+    """
+    arrays = {name: np.asarray(features[name]) for name in sorted(features)}
+    count = min((len(array) for array in arrays.values()), default=0)
+    blocks = range(0, count, _BLOCK)
+    return [record for at in blocks for record in _encode({n: a[at : at + _BLOCK] for n, a in arrays.items()})]
+
+
+def _encode(features: Mapping[str, NDArray[np.integer]]) -> list[bytes]:
+    columns = [(name, *_varints(values)) for name, values in features.items()]
+    ends = [[0, *np.cumsum(sizes).tolist()] for _, _, sizes in columns]
+    records = []
+    for row in range(len(ends[0]) - 1):
+        parts = []
+        for (name, content, _), end in zip(columns, ends, strict=True):
+            parts += (_header(name, end[row + 1] - end[row]), content[end[row] : end[row + 1]])
+        body = b"".join(parts)
+        records.append(b"".join((bytes([_FEATURES]), _varint(len(body)), body)))
+    return records
+
+
+def _varints(values: NDArray[np.integer]) -> tuple[bytes, NDArray[np.int64]]:
+    """The base-128 form of all values in a row, and how many bytes each record takes [records]."""
+    length = values.shape[1]
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    if low < 0 or high >= 1 << 28:
+        raise ValueError(f"numbers from 0 to 2^28 - 1 can be encoded, found are {low} to {high}")
+    if high < 1 << 7:
+        return values.astype(np.uint8).tobytes(), np.full(len(values), length)
+    wide = values.astype(np.uint32)
+    spread = wide & 0x7F
+    keep = np.full(values.shape, 0x01, np.uint32)
+    for place in range(1, 4):
+        if high >= 1 << 7 * place:
+            goes_on = wide >= 1 << 7 * place
+            spread |= goes_on.astype(np.uint32) << 8 * place - 1  # the byte before says that another one follows
+            spread |= (wide << place) & np.uint32(0x7F << 8 * place)
+            keep |= goes_on.astype(np.uint32) << 8 * place
+    kept = keep.astype("<u4", copy=False).view(np.bool_)
+    return spread.astype("<u4", copy=False).view(np.uint8)[kept].tobytes(), kept.sum(axis=1)
+
+
+@cache
+def _header(name: str, size: int) -> bytes:
+    """What stands before the packed numbers of a feature in an Example."""
+    key = name.encode()
+    packed = bytes([_PACKED]) + _varint(size)
+    int64_list = bytes([_INT64_LIST]) + _varint(len(packed) + size) + packed
+    value = bytes([_VALUE]) + _varint(len(int64_list) + size) + int64_list
+    entry = bytes([_KEY]) + _varint(len(key)) + key + value
+    return bytes([_FEATURES]) + _varint(len(entry) + size) + entry
+
+
+@cache
+def _varint(number: int) -> bytes:
+    groups = []
+    while number >= 1 << 7:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*groups, number])
+
+
+def decode(record: bytes) -> dict[str, NDArray[np.int64]]:
+    """The features of an Example of integers. Raises ValueError when the bytes are something else."""
+    features = {}
+    for field, content in _fields(record):
+        for inner, entry in _fields(content) if field == 1 else ():
+            pair = dict(_fields(entry)) if inner == 1 else {}
+            if {1, 2} <= pair.keys():
+                features[bytes(pair[1]).decode()] = _integers(pair[2])
+    return features
+
+
+def _integers(feature: bytes) -> NDArray[np.int64]:
+    lists = [_fields(content) for kind, content in _fields(feature) if kind == 3]
+    packed = b"".join(content for fields in lists for field, content in fields if field == 1)
+    raw = np.frombuffer(packed, np.uint8)
+    last = raw < 0x80
+    if raw.size and not last[-1]:
+        raise ValueError("a list of integers ends inside a number")
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends + 1])[: ends.size]
+    places = np.arange(raw.size) - np.repeat(starts, ends - starts + 1)
+    if places.size and places.max() > 9:
+        raise ValueError("an integer of more than 10 bytes")
+    values = (raw & 0x7F).astype(np.uint64) << (7 * places).astype(np.uint64)
+    return (np.add.reduceat(values, starts) if ends.size else values).astype(np.int64)
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Fields of a message and their bytes; a number is given as the bytes of its base-128 form."""
+    at = 0
+    while at < len(message):
+        tag, at = _read_varint(message, at)
+        if tag & 7 == VARINT:
+            _, end = _read_varint(message, at)
+        elif tag & 7 == BYTES:
+            size, at = _read_varint(message, at)
+            end = at + size
+        else:
+            raise ValueError(f"a field of wire type {tag & 7}")
+        if end > len(message):
+            raise ValueError("a field is longer than what holds it")
+        yield tag >> 3, message[at:end]
+        at = end
+
+
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while at < len(message) and shift < 70:
+        number |= (message[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+        if message[at - 1] < 0x80:
+            return number, at
+    raise ValueError("a number without an end")
+
+
+def write(stream: IO[bytes], records: Iterable[bytes]) -> None:
+    """Append records to a TFRecord file."""
+    for record in records:
+        length = struct.pack("<Q", len(record))
+        stream.write(b"".join((length, _checksum(length), record, _checksum(record))))
+
+
+def read(path: str) -> Iterator[bytes]:
+    """The records of a TFRecord file, checksums compared.
+
+    Raises UserError naming the file and the record (from 0) when the file is cut short or damaged.
+    """
+    with storage.reading(path) as stream:
+        number = 0
+        while head := stream.read(12):
+            length = int.from_bytes(head[:8], "little")
+            if len(head) < 12 or head[8:] != _checksum(head[:8]) or length > _LONGEST:
+                raise UserError(_damaged(path, number, "its length" if len(head) == 12 else ""))
+            record, checksum = stream.read(length), stream.read(4)
+            if len(record) < length or len(checksum) < 4:
+                raise UserError(_damaged(path, number, ""))
+            if checksum != _checksum(record):
+                raise UserError(_damaged(path, number, "its content"))
+            yield record
+            number += 1
+
+
+def read_features(path: str) -> Iterator[dict[str, NDArray[np.int64]]]:
+    """The decoded records of a TFRecord file. Raises UserError as `read`, and for records of something else."""
+    for number, record in enumerate(read(path)):
+        try:
+            yield decode(record)
+        except ValueError as error:
+            raise UserError(f"{path}: record {number} is no training record ({error}); preprocess again") from None
+
+
+def _checksum(content: bytes) -> bytes:
+    """CRC-32C, rotated and shifted as TFRecord files have it, so that checksums of checksums stay apart."""
+    crc = google_crc32c.value(content)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def _damaged(path: str, number: int, part: str) -> str:
+    what = f"damaged: the checksum of {part} is wrong" if part else "cut short"
+    return f"{path}: record {number} is {what}; copy the file again, or preprocess again"

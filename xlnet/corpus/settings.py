@@ -1,0 +1,66 @@
+"""How text becomes training records."""
+
+from dataclasses import dataclass
+
+from xlnet.errors import UserError
+
+FUNCTIONAL = 3  # <sep>, <sep> and <cls> stand in every window's second part
+SPAN_UNITS = ("word", "piece")
+LARGEST = 1 << 15  # pieces in a window: positions are kept as 16-bit integers
+
+
+@dataclass(frozen=True)
+class CorpusSettings:
+    """How text becomes training records; lengths and `predictions` in pieces. Raises UserError for wrong values.
+
+    The defaults are those of the paper's large run (Yang et al. 2019, appendix A.4.1) where the reference states them.
+    """
+
+    sequence_length: int = 512
+    reuse_length: int = 256  # the first part of a window, which the next windows find in their memory
+    permutation_size: int = 256  # pieces that are ordered among themselves
+    predictions: int = 85  # targets in a record, about a sixth of it
+    span_alpha: int = 6  # a span of n units stands in a context of n * span_alpha / span_beta units
+    span_beta: int = 1
+    span_longest: int = 5  # units
+    span_unit: str = "word"  # "piece": as the original, which by a slip counts pieces where the paper says words
+    bidirectional: bool = True  # every second row reads the text backwards
+    shards: int = 16  # streams, each a file
+    passes: int = 1  # times that the whole text is written, each with other draws and another order of documents
+    seed: int = 0
+    lower: bool = False
+    keep_accents: bool = False
+
+    def __post_init__(self) -> None:
+        new = self.sequence_length - self.reuse_length
+        _require(self, "sequence_length", FUNCTIONAL + 3 <= self.sequence_length <= LARGEST, f"6 to {LARGEST:,}")
+        _require(self, "reuse_length", self.reuse_length >= 1, "at least 1")
+        _require(self, "reuse_length", new >= FUNCTIONAL + 2, f"at most sequence_length - {FUNCTIONAL + 2}")
+        divides = self.permutation_size >= 1 and not (
+            self.reuse_length % self.permutation_size or new % self.permutation_size
+        )
+        _require(self, "permutation_size", divides, f"a divisor of both halves ({self.reuse_length} and {new})")
+        most = min(2 * self.reuse_length, 2 * (new - FUNCTIONAL) + 1)
+        _require(self, "predictions", 1 <= self.predictions <= most, f"1 to {most} (half of them in each half)")
+        _require(self, "span_unit", self.span_unit in SPAN_UNITS, " or ".join(map(repr, SPAN_UNITS)))
+        _require(self, "span_longest", self.span_longest >= 1, "at least 1")
+        _require(self, "span_beta", self.span_beta >= 1, "at least 1")
+        _require(self, "span_alpha", self.span_alpha >= self.span_beta, f"at least span_beta ({self.span_beta})")
+        _require(self, "shards", 1 <= self.shards <= 99_999, "1 to 99,999")
+        _require(self, "passes", self.passes >= 1, "at least 1")
+        _require(self, "seed", 0 <= self.seed < 1 << 63, "0 to 2^63 - 1")
+
+    @property
+    def new_length(self) -> int:
+        """Pieces in a window's second part: A <sep> B <sep> <cls>."""
+        return self.sequence_length - self.reuse_length
+
+    @property
+    def goals(self) -> tuple[int, int]:
+        """Targets in the reuse part and in the new part, as the reference splits them."""
+        return self.predictions - self.predictions // 2, self.predictions // 2
+
+
+def _require(settings: CorpusSettings, name: str, holds: bool, wanted: str) -> None:
+    if not holds:
+        raise UserError(f"{name} is {getattr(settings, name)!r}, wanted is {wanted}")
