@@ -1,4 +1,4 @@
-"""Normalisation of text, and pieces of it: ids, surfaces, and where in the text each one lies.
+"""Normalisation of text, and its pieces: ids, surfaces, and where in the text each one lies.
 
 Both follow `prepro_utils.py` of Yang et al. 2019 (`preprocess_text`, `encode_pieces`), record for record.
 """
@@ -6,8 +6,9 @@ Both follow `prepro_utils.py` of Yang et al. 2019 (`preprocess_text`, `encode_pi
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from xlnet import storage
 from xlnet.errors import UserError
 
 SPACE = "▁"  # SentencePiece's mark of a word's beginning, U+2581
-PUNCTUATION = frozenset("!\"#$%&\"()*+,-./:;?@[\\]^_`{|}~")  # the reference's list: ' < = > are not in it
-FIRST_COMBINING, LAST_PLANE = 0x300, 0x20000  # nothing below combines; above are ideographs and tags only
+PUNCTUATION = frozenset('!"#$%&"()*+,-./:;?@[\\]^_`{|}~')  # the reference's list: ' < = > are not in it
+PLANE = 0x10000  # the characters below take one code unit in UTF-16
+BLOCK = 1000  # lines encoded at once: more and the memory of their ids costs more than the calls
 
 
 def normalize(text: str, *, lower: bool = False, remove_space: bool = True, keep_accents: bool = False) -> str:
@@ -30,35 +32,95 @@ def normalize(text: str, *, lower: bool = False, remove_space: bool = True, keep
     """
     if remove_space:
         text = " ".join(text.split())
-    return _replace(text, lower=lower, keep_accents=keep_accents)
-
-
-def normalize_lines(lines: Sequence[str], *, lower: bool = False, keep_accents: bool = False) -> list[str]:
-    """`normalize` of every line, many at once: the same strings at several times the speed."""
-    collapsed = [line if _is_collapsed(line) else " ".join(line.split()) for line in lines]
-    if not collapsed:
-        return []
-    # No rule looks across a newline, and none makes or takes one: it neither combines nor is part of a word.
-    return _replace("\n".join(collapsed), lower=lower, keep_accents=keep_accents).split("\n")
-
-
-def _is_collapsed(line: str) -> bool:
-    # Of all whitespace only U+0020 is printable.
-    return line.isprintable() and "  " not in line and line[:1] != " " and line[-1:] != " "
-
-
-def _replace(text: str, *, lower: bool, keep_accents: bool) -> str:
-    text = text.replace("``", '"').replace("''", '"')
-    if not keep_accents and not text.isascii():
-        text = combining().sub("", unicodedata.normalize("NFKD", text))
+    text = _replace(text, keep_accents=keep_accents)
     return text.lower() if lower else text
 
 
+def _replace(text: str, *, keep_accents: bool) -> str:
+    text = text.replace("``", '"').replace("''", '"')
+    if keep_accents or text.isascii():
+        return text
+    text = _combining(0, PLANE).sub("", unicodedata.normalize("NFKD", text))
+    is_beyond = len(text.encode("utf-16-le", "surrogatepass")) > 2 * len(text)
+    return _combining(PLANE, 2 * PLANE).sub("", text) if is_beyond else text
+
+
 @cache
-def combining() -> re.Pattern[str]:
-    """Matches runs of characters that combine with the one before them (a canonical class that is not 0)."""
-    found = [code for code in range(FIRST_COMBINING, LAST_PLANE) if unicodedata.combining(chr(code))]
-    return re.compile(f"[{''.join(map(re.escape, map(chr, found)))}]+")
+def _combining(first: int, end: int) -> re.Pattern[str]:
+    # A class of one plane's characters is a bit table to the regular expressions; one of two planes is a list.
+    found = [chr(code) for code in range(first, end) if unicodedata.combining(chr(code))]
+    return re.compile(f"[{''.join(found)}]")
+
+
+def normalize_lines(lines: Sequence[str], *, lower: bool = False, keep_accents: bool = False) -> list[str]:
+    """`normalize` of every line, many at once: only lines that can change are looked at one by one."""
+    text = "\n".join(("", *lines, ""))
+    if text.count("\n") != len(lines) + 1:  # a newline inside a line is whitespace
+        return [normalize(line, lower=lower, keep_accents=keep_accents) for line in lines]
+    irregular = _irregular_lines(text, keep_accents=keep_accents)
+    # No rule looks across a newline, and none makes or takes one: it does not combine and is part of no word.
+    text = text.replace("``", '"').replace("''", '"')
+    normalized = text.split("\n")[1:-1]
+    collapsed = "\n".join(" ".join(lines[index].split()) for index in irregular)
+    replaced = _replace(collapsed, keep_accents=keep_accents).split("\n")
+    for index, line in zip(irregular, replaced, strict=False):
+        normalized[index] = line
+    return [line.lower() for line in normalized] if lower else normalized
+
+
+def _irregular_lines(text: str, *, keep_accents: bool) -> list[int]:
+    """Which lines need more than quotes replaced; every line stands between two newlines."""
+    units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
+    is_space, is_gap = units == ord(" "), units <= ord(" ")
+    needless = np.flatnonzero(is_space[1:] & is_gap[:-1] | is_space[:-1] & is_gap[1:])
+    rare = np.flatnonzero((units < ord(" ")) | (units >= 128))
+    newlines = rare[units[rare] == ord("\n")]
+    changing = rare[_is_changing(keep_accents)[units[rare]]]
+    found = np.unique(np.searchsorted(newlines, np.concatenate([needless, changing]), side="right"))
+    return (found - 1).tolist()
+
+
+@cache
+def _is_changing(keep_accents: bool) -> NDArray[np.bool_]:
+    """Which UTF-16 code units may be part of what normalisation changes, U+0020 and newline apart [65536]."""
+
+    def changes(character: str) -> bool:
+        if character.isspace():
+            return character not in " \n"
+        if keep_accents:
+            return False
+        is_surrogate = unicodedata.category(character) == "Cs"
+        taken_apart = unicodedata.normalize("NFKD", character) != character
+        return is_surrogate or taken_apart or unicodedata.combining(character) > 0
+
+    return np.array([changes(chr(code)) for code in range(PLANE)])
+
+
+def align(
+    text: str, *, lower: bool = False, keep_accents: bool = False
+) -> tuple[str, NDArray[np.int32], NDArray[np.int32]]:
+    """`normalize(text)`, and where in `text` each of its characters comes from: starts and ends [characters].
+
+    Characters made of one character share its place; what was dropped belongs to the character before it.
+    """
+    normalized = normalize(text, lower=lower, keep_accents=keep_accents)
+    if normalized == text:
+        starts = np.arange(len(text), dtype=np.int32)
+        return text, starts, starts + 1
+    places: list[tuple[int, int]] = []
+    for unit in _UNIT.finditer(text, len(text) - len(text.lstrip()), len(text.rstrip())):
+        made = " " if unit[0].isspace() else _replace(unit[0], keep_accents=keep_accents)
+        if lower:  # never changes length by what stands around
+            made = made.lower()
+        if made:
+            places += [unit.span()] * len(made)
+        elif places:
+            places[-1] = (places[-1][0], unit.end())
+    starts, ends = np.array(places, np.int32).reshape(-1, 2).T
+    return normalized, starts, ends
+
+
+_UNIT = re.compile(r"``|''|\s+|\S")
 
 
 def load_model(model: str | Path | bytes) -> tuple[SentencePieceProcessor, bytes]:
@@ -81,42 +143,108 @@ class Tokenizer:
     Raises UserError when `model` (a path, local or gs://, or the bytes) is not a SentencePiece model.
     """
 
-    def __init__(
-        self, model: str | Path | bytes, *, lower: bool = False, keep_accents: bool = False
-    ) -> None:
+    def __init__(self, model: str | Path | bytes, *, lower: bool = False, keep_accents: bool = False) -> None:
         self._processor, self._model = load_model(model)
         self.lower, self.keep_accents = lower, keep_accents
         self.size: int = self._processor.GetPieceSize()
         self.sha256 = hashlib.sha256(self._model).hexdigest()
-        self._pieces = [self._processor.IdToPiece(index) for index in range(self.size)]
+        self._surfaces = [self._processor.IdToPiece(index) for index in range(self.size)]
+        #: Which pieces begin a word [size]: `_is_start_piece` of the reference's `data_utils.py`.
+        self.is_word_start: NDArray[np.bool_] = np.array(
+            [piece.startswith((SPACE, "<")) or piece in PUNCTUATION for piece in self._surfaces]
+        )
+        # Pieces such as `1,000,` never leave the tokenizer: the parts that stand for them, -1 behind the last.
+        commas = {index: self._ids(self._split_comma(piece)) for index, piece in self._comma_pieces()}
+        self._row = np.full(self.size, -1, np.int32)
+        self._row[list(commas)] = np.arange(len(commas))
+        width = max(map(len, commas.values()), default=0)
+        self._parts = np.array([ids + [-1] * (width - len(ids)) for ids in commas.values()], np.int32)
+        # Without a piece for it a comma joins the unknown character before it, whose surface then decides.
+        self._is_comma_unknown = self._processor.PieceToId(",") == self._processor.unk_id()
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Callable[[bytes, bool, bool], "Tokenizer"], tuple[bytes, bool, bool]]:
         return _rebuild, (self._model, self.lower, self.keep_accents)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of the pieces of a text."""
-        return [self._processor.PieceToId(piece) for piece in self.pieces(text)]
+        """Ids of the pieces of a text: `encode_ids` of the reference."""
+        return self.encode_lines([text])[0].tolist()
 
     def encode_lines(self, lines: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Ids of all lines in a row [pieces], and how many each line has [lines]."""
-        each = [self.encode(line) for line in lines]
-        counts = np.array([len(ids) for ids in each], np.int32)
-        return np.array([index for ids in each for index in ids], np.int32), counts
+        blocks = [self._encode_block(lines[start : start + BLOCK]) for start in range(0, len(lines), BLOCK)]
+        if len(blocks) == 1:
+            return blocks[0]
+        empty = np.zeros(0, np.int32)
+        return np.concatenate([empty, *(ids for ids, _ in blocks)]), np.concatenate(
+            [empty, *(counts for _, counts in blocks)]
+        )
+
+    def _encode_block(self, lines: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        normalized = normalize_lines(lines, lower=self.lower, keep_accents=self.keep_accents)
+        if self._is_comma_unknown:
+            each = [self._ids(self._pieces(line)) for line in normalized]
+        else:
+            each = self._processor.EncodeAsIds(normalized, num_threads=1)
+        counts = np.fromiter(map(len, each), np.int32, len(each))
+        ids = np.fromiter(chain.from_iterable(each), np.int32, int(counts.sum()))
+        return (ids, counts) if self._is_comma_unknown else self._split_commas(ids, counts)
+
+    def _split_commas(
+        self, ids: NDArray[np.int32], counts: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        is_comma = self._row[ids] >= 0
+        if not is_comma.any():
+            return ids, counts
+        parts = self._parts[self._row[ids[is_comma]]]
+        lengths = np.ones(len(ids), np.int32)
+        lengths[is_comma] = (parts >= 0).sum(axis=1)
+        line = np.repeat(np.arange(len(counts)), counts)
+        split = np.repeat(ids, lengths)
+        split[np.repeat(is_comma, lengths)] = parts[parts >= 0]
+        return split, np.bincount(line, weights=lengths, minlength=len(counts)).astype(np.int32)
 
     def pieces(self, text: str) -> list[str]:
         """Surfaces of the pieces of a text: `encode_pieces` of the reference."""
-        normalized = normalize(text, lower=self.lower, keep_accents=self.keep_accents)
+        return self._pieces(normalize(text, lower=self.lower, keep_accents=self.keep_accents))
+
+    def _pieces(self, normalized: str) -> list[str]:
         found = self._processor.EncodeAsPieces(normalized)
         return [part for piece in found for part in self._split_comma(piece)]
 
+    def _ids(self, pieces: Sequence[str]) -> list[int]:
+        return [self._processor.PieceToId(piece) for piece in pieces]
+
     def _split_comma(self, piece: str) -> list[str]:
-        """A piece such as `1,000,` is encoded again without its last comma."""
-        if not (len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()):
+        if not _ends_number(piece):
             return [piece]
         parts = self._processor.EncodeAsPieces(piece[:-1].replace(SPACE, ""))
         if parts and piece[0] != SPACE and parts[0][0] == SPACE:
             parts = parts[1:] if parts[0] == SPACE else [parts[0][1:], *parts[1:]]
         return [*parts, ","]
+
+    def _comma_pieces(self) -> Iterator[tuple[int, str]]:
+        return ((index, piece) for index, piece in enumerate(self._surfaces) if _ends_number(piece))
+
+    def encode_with_offsets(self, text: str) -> tuple[list[int], NDArray[np.int32], NDArray[np.int32]]:
+        """Ids of a text, and where each piece lies in `text`: starts and ends [pieces], half open, in characters.
+
+        Whitespace is part of no piece: a piece that is only a word's beginning is empty, where the word begins.
+        Pieces that share a character (a ligature, a fraction) each have all of it.
+        """
+        normalized, starts, ends = align(text, lower=self.lower, keep_accents=self.keep_accents)
+        pieces = self._pieces(normalized)
+        # SentencePiece normalises once more; its pieces in a row are what it sees, but for marks of words.
+        seen, sources = self._processor.Normalize(normalized, with_offsets=True)
+        is_visible = np.array([character != SPACE for character in seen], bool)
+        begins = np.array(sources[:-1], np.int32)
+        follows = np.append(begins, len(normalized))[np.searchsorted(begins, begins, side="right")]
+        starts = np.append(starts[begins[is_visible]], len(text)).astype(np.int32)
+        ends = ends[follows[is_visible] - 1]
+        lengths = np.array([len(piece) - piece.count(SPACE) for piece in pieces], np.int32)
+        last = np.minimum(np.cumsum(lengths), len(ends))
+        first = np.minimum(last - lengths, len(ends))
+        piece_starts = starts[first]
+        return self._ids(pieces), piece_starts, np.where(lengths > 0, ends[last - 1], piece_starts)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of pieces."""
@@ -124,12 +252,12 @@ class Tokenizer:
 
     def piece(self, index: int) -> str:
         """The surface of one piece."""
-        return self._pieces[index]
+        return self._surfaces[index]
 
-    @property
-    def is_word_start(self) -> NDArray[np.bool_]:
-        """Which pieces begin a word [size]: `_is_start_piece` of the reference's `data_utils.py`."""
-        return np.array([piece.startswith((SPACE, "<")) or piece in PUNCTUATION for piece in self._pieces])
+
+def _ends_number(piece: str) -> bool:
+    """Whether a piece such as `1,000,` is encoded again without its last comma."""
+    return len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
 
 
 def _rebuild(model: bytes, lower: bool, keep_accents: bool) -> Tokenizer:
