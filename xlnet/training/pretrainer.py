@@ -12,7 +12,7 @@ from keras import ops
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.model.backbone import Backbone
 from xlnet.model.heads import LanguageModelHead
-from xlnet.model.permutation import target_positions, target_visible, visible
+from xlnet.model.permutation import target_positions, visible, visible_from
 from xlnet.vocab import CLS, SEP
 
 
@@ -56,7 +56,7 @@ class Pretrainer(keras.Model):
             pieces,
             batch["segments"],
             visible=visible(batch["order"], is_target, is_functional, **sight),
-            query_visible=target_visible(batch["order"], is_target, is_functional, positions, **sight),
+            query_visible=visible_from(positions, batch["order"], is_target, is_functional, **sight),
             target_positions=positions,
             target_mask=counts,
             memories=self._carried(batch["reset"]),
@@ -76,7 +76,9 @@ class Pretrainer(keras.Model):
         keeps = 1.0 - ops.cast(reset, "float32")[:, None, None]
         return [memory * ops.cast(keeps, memory.dtype) for memory in self.memories]
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **_: Any) -> Any:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         """The mean loss of the batch's targets, in nats."""
         total = ops.sum(y_pred["losses"] * y_pred["counts"])
         count = ops.sum(y_pred["counts"])

@@ -59,7 +59,7 @@ class _Run:
         self.manifest = Manifest.read(data)
         check_shards(data, self.manifest)
         self.corpus = self.manifest.settings
-        self.config = dataclasses.replace(model, vocab_size=self.manifest.vocabulary_size)
+        self.config = dataclasses.replace(model, vocab_size=self.manifest.vocabulary["size"])
         self.fixed = self._fixed_settings()
         _claim(output, self.fixed)
         keras.utils.set_random_seed(settings.seed)
@@ -166,8 +166,8 @@ class _Run:
             return None, None, {}
         manifest = Manifest.read(self.validation)
         check_shards(self.validation, manifest)
-        shape = {name: getattr(self.corpus, name) for name in SHAPE}
-        manifest.require(vocabulary_sha256=self.manifest.vocabulary_sha256, **shape)
+        manifest.require_vocabulary(self.manifest.vocabulary["sha256"])
+        manifest.require(**{name: getattr(self.corpus, name) for name in SHAPE})
         batches, rows = validation_batches(self.validation, manifest)
         validator = Pretrainer(
             self.trainer.backbone,
@@ -179,7 +179,8 @@ class _Run:
         )
         build(validator, rows=rows)
         validator.compile(jit_compile=True)
-        counts = np.load(storage.join(self.data, self.manifest.piece_counts))
+        with storage.local_copy(storage.join(self.data, self.manifest.piece_counts)) as path:
+            counts = np.load(path)
         return validator, batches, unigram_losses(batches, counts)
 
     def _variables(self) -> dict[str, Any]:
@@ -228,7 +229,7 @@ class _Run:
             storage.join(self.output, "model"),
             self.trainer,
             config=self.config,
-            vocabulary=storage.join(self.data, self.manifest.vocabulary_file),
+            vocabulary=storage.join(self.data, self.manifest.vocabulary["file"]),
             text={"lower": self.corpus.lower, "keep_accents": self.corpus.keep_accents},
             head=None,
             provenance={
