@@ -146,18 +146,18 @@ def _preprocess(parsed: argparse.Namespace) -> None:
 
 
 def _inspect_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA", help="a data set, or a record file of the original with --vocabulary")
-    parser.add_argument("--records", type=int, default=2, metavar="N", help="how many records to draw (default 2)")
+    parser.add_argument("data", metavar="DATA", help="a data set, as `xlnet preprocess` writes it")
+    parser.add_argument("--records", type=int, default=1, metavar="N", help="how many records to draw (default 1)")
     parser.add_argument(
-        "--position", type=int, metavar="I", help="the position whose sight is drawn (default: the first target)"
+        "--position", type=int, metavar="I", help="the target whose sight is drawn (default: a middle one)"
     )
     parser.add_argument("--verify", action="store_true", help="compare every shard with its checksum")
 
 
 def _inspect(parsed: argparse.Namespace) -> None:
-    from xlnet.corpus.inspection import inspect
+    from xlnet.inspection import inspect
 
-    inspect(parsed.data, records=parsed.records, position=parsed.position, verify=parsed.verify)
+    inspect(parsed.data, count=parsed.records, position=parsed.position, verify=parsed.verify)
 
 
 def _pretrain_flags(parser: argparse.ArgumentParser) -> None:
