@@ -45,8 +45,8 @@ def run(
     config: str,
     title: str,
     workers: int = 1,
-) -> dict[str, str]:
-    """Run the pipeline into a new folder; returns where its results are.
+) -> dict[str, float | int | str]:
+    """Run the pipeline into a new folder; returns what came out of it and where it is.
 
     Every word of every step goes to `run.log` there. Raises UserError when a step fails, with that step's error.
     """
@@ -74,7 +74,27 @@ def run(
                 reason = console.error or f"see {output}/run.log"
                 raise UserError(f"step {console.task!r} failed: {reason}") from None
         console.end_task()
-    return _results(Path(output))
+    results = _results(Path(output))
+    return {**headline(results), **results}
+
+
+def headline(results: Mapping[str, str]) -> dict[str, float | int | str]:
+    """What the run came to, from its results' own files."""
+    data = storage.read_json(os.path.join(results["data"], "manifest.json"))["counts"]
+    pretraining = storage.read_json(os.path.join(results["pretrained"], "summary.json"))
+    told: dict[str, float | int | str] = {
+        "documents": data["documents_out"],
+        "pieces": data["pieces"],
+        "held-out loss (nats a piece)": pretraining["validation_loss"],
+        "  of a unigram model of the training text": pretraining["unigram_loss"],
+        "  of the best unigram model there is": pretraining["unigram_loss_own"],
+        "pretraining (pieces/s)": pretraining["pieces_per_second"],
+    }
+    for name, place in (("pretrained", "evaluation"), ("from scratch", "scratch-evaluation")):
+        evaluation = storage.read_json(os.path.join(results[place], "evaluation.json"))
+        told |= {f"{metric}, {name}": value for metric, value in evaluation["metrics"].items()}
+    told |= {f"{metric}, always the same": value for metric, value in evaluation["majority"].items()}
+    return told
 
 
 class _Console(io.TextIOBase):
@@ -126,7 +146,7 @@ def _absolute(path: str) -> str:
     return path if storage.is_remote(path) else os.path.abspath(path)
 
 
-def _results(output: Path) -> Mapping[str, str]:
+def _results(output: Path) -> dict[str, str]:
     """Links with plain names to the results in the steps' folders; the page is copied, so that it can be moved."""
     results = {}
     for name, place in RESULTS.items():

@@ -193,7 +193,7 @@ def _pretrain(parsed: argparse.Namespace) -> None:
 
 def _finetune_flags(parser: argparse.ArgumentParser) -> None:
     from xlnet.model.config import ModelConfig
-    from xlnet.training.settings import FinetuningSettings
+    from xlnet.training.finetuning_settings import FinetuningSettings
 
     parser.add_argument("--train", required=True, metavar="FILE", help="labelled examples: .tsv .csv .jsonl")
     parser.add_argument("--dev", metavar="FILE", help="labelled examples to choose the best epoch by")
@@ -202,6 +202,7 @@ def _finetune_flags(parser: argparse.ArgumentParser) -> None:
         "--init", metavar="PATH", help="a model directory or a TF1 checkpoint; without it, from scratch"
     )
     parser.add_argument("--vocabulary", metavar="FILE", help="the SentencePiece model, where --init has none")
+    parser.add_argument("--fresh", action="store_true", help="take all from --init but its weights, to compare with")
     _config_flag(parser)
     add_settings(parser, FinetuningSettings)
     add_settings(parser, ModelConfig, without=["vocab_size", *_shared(FinetuningSettings, ModelConfig)])
@@ -216,7 +217,7 @@ def _shared(one: type, other: type) -> set[str]:
 def _finetune(parsed: argparse.Namespace) -> None:
     from xlnet.model.config import ModelConfig
     from xlnet.training.finetuning import finetune
-    from xlnet.training.settings import FinetuningSettings
+    from xlnet.training.finetuning_settings import FinetuningSettings
 
     summary = finetune(
         train=parsed.train,
@@ -225,6 +226,7 @@ def _finetune(parsed: argparse.Namespace) -> None:
         init=parsed.init,
         model_config=None if parsed.init else _settings(parsed, "model", ModelConfig),
         vocabulary=parsed.vocabulary,
+        fresh=parsed.fresh,
         settings=_settings(parsed, "finetuning", FinetuningSettings),
     )
     _print_table(f"fine-tuned {parsed.output}", {k: v for k, v in summary.items() if isinstance(v, int | float | str)})

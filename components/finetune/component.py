@@ -29,18 +29,14 @@ def finetune(
     import os
 
     from components.step import step
-    from xlnet.model.checkpoints import load_config
     from xlnet.settings import make, parse_preset
     from xlnet.training.finetuning import finetune as run
-    from xlnet.training.settings import FinetuningSettings
+    from xlnet.training.finetuning_settings import FinetuningSettings
 
     with step():
         settings = make(FinetuningSettings, parse_preset(config, where="config")["finetuning"], where="config")
         model = os.path.join(pretrained.path, "model")
-        begin = {"init": model}
-        if from_scratch:
-            begin = {"model_config": load_config(model), "vocabulary": os.path.join(model, "spiece.model")}
-        summary = run(train=train, dev=dev, output=finetuned.path, settings=settings, **begin)
+        summary = run(train=train, dev=dev, output=finetuned.path, init=model, fresh=from_scratch, settings=settings)
         for name, value in summary.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 metrics.log_metric(name, value)

@@ -1,0 +1,71 @@
+# Every target sets up what it needs. `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/.run
+DEV := $(VENV)/.dev
+PEER := .venv-bench/.peer
+DEMO := demo-run
+CORPUS ?=
+BOOKS ?= ../shared/data/en/books/xlnet/train/*.txt
+SHELL := /bin/bash
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## What can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(RUN)  ## The whole chain on real text, in minutes: CORPUS='my/*.txt' takes yours
+	@rm -rf $(DEMO)
+	@$(VENV)/bin/python -m demo.gather --output $(DEMO)/text $(if $(CORPUS),--corpus '$(CORPUS)')
+	@$(VENV)/bin/xlnet pipeline run --config configs/demo.yaml --output $(DEMO)/run --title "XLNet demonstration" \
+		--corpus $(DEMO)/text/corpus/train.txt --heldout $(DEMO)/text/corpus/heldout.txt \
+		--task-train $(DEMO)/text/task/train.tsv --task-dev $(DEMO)/text/task/dev.tsv
+
+.PHONY: test
+test: $(DEV)  ## All tests
+	$(VENV)/bin/python -m pytest
+
+.PHONY: lint
+lint: $(DEV)  ## Format, lint and types, as before each commit
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy xlnet pipelines components demo
+
+.PHONY: bench
+bench: $(DEV) $(PEER)  ## The tables of docs/performance.md; BOOKS='books/*.txt' is the text
+	$(VENV)/bin/python -m benchmarks.tokenization --text '$(BOOKS)'
+	$(VENV)/bin/python -m benchmarks.preprocessing --text '$(BOOKS)'
+	$(VENV)/bin/python -m benchmarks.pretraining_step --peer-python .venv-bench/bin/python
+
+.PHONY: lock
+lock: $(DEV)  ## Resolve the dependencies of pyproject.toml anew
+	$(VENV)/bin/python -m pip install -q uv
+	$(VENV)/bin/uv pip compile -q --upgrade --no-header --no-annotate --extra gcp --extra kubeflow pyproject.toml -o locks/run.txt
+	$(VENV)/bin/uv pip compile -q --no-header --no-annotate --all-extras -c locks/run.txt pyproject.toml -o locks/dev.txt
+
+.PHONY: clean
+clean:  ## Remove what the targets made
+	rm -rf $(VENV) .venv-bench $(DEMO)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+		{ echo "error: Python 3.11 or 3.12 is needed, $$($(PYTHON) --version) was found; set PYTHON=" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "error: python3-venv is missing: apt-get install python3-venv" >&2; exit 2; }
+
+$(RUN): locks/run.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing into $(VENV) (some minutes the first time)"
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r locks/run.txt
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): locks/dev.txt $(RUN)
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r locks/dev.txt
+	@touch $@
+
+$(PEER): locks/bench.txt
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install -q --disable-pip-version-check -r locks/bench.txt
+	@touch $@
