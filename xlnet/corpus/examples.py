@@ -45,10 +45,10 @@ def examples(
         rows = [_rows(stream, windows, is_word_start=is_word_start, settings=settings, key=("forward", *key))]
         if settings.bidirectional:
             key = ("backward", *key)
-            rows.append(
-                _rows(stream.backward, windows, is_word_start=is_word_start, settings=settings, key=key)
-            )
-        yield {name: np.stack([row[name] for row in rows], axis=1).reshape(-1, rows[0][name].shape[1]) for name in rows[0]}
+            rows.append(_rows(stream.backward, windows, is_word_start=is_word_start, settings=settings, key=key))
+        yield {
+            name: np.stack([row[name] for row in rows], axis=1).reshape(-1, rows[0][name].shape[1]) for name in rows[0]
+        }
 
 
 def _rows(

@@ -68,13 +68,15 @@ class Manifest:
         if found != FORMAT:
             raise UserError(f"{path} has the format {found!r}, this version reads {FORMAT!r}; preprocess again")
         try:
+            lengths = content["document_lengths"]  # JSON has them in alphabetical order
+            content["document_lengths"] = {power: lengths[power] for power in sorted(lengths, key=int)}
             return cls(
                 settings=CorpusSettings(**content["settings"]),
                 shards=[Shard.from_json(entry) for entry in content["shards"]],
                 directory=directory,
                 **{name: content[name] for name in _PLAIN},
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); preprocess again") from None
 
     def to_json(self) -> dict[str, Any]:
@@ -86,6 +88,23 @@ class Manifest:
     def write(self, directory: str) -> None:
         """Publish manifest.json: from here on the folder is a data set."""
         storage.publish_json(storage.join(directory, NAME), self.to_json())
+
+    def summary(self) -> dict[str, int | str]:
+        """What a person wants to know first, by name."""
+        counts = self.counts
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.dead_letter_reasons.items()))
+        return {
+            "documents": counts["documents_out"],
+            "rejected documents": f"{counts['dead_letters']:,} ({reasons})" if reasons else 0,
+            "characters": counts["characters"],
+            "pieces": counts["pieces"],
+            "pieces dropped": counts["pieces_dropped"],
+            "unknown pieces": counts["unknown_pieces"],
+            "records": counts["records"],
+            "shards": f"{self.settings.shards:,} in {self.settings.passes} pass"
+            + ("es" if self.settings.passes > 1 else ""),
+            "bytes": sum(shard.bytes for shard in self.shards),
+        }
 
     def require(self, **settings: Any) -> None:
         """Raises UserError, with both values, where the data were made with other settings than these."""

@@ -105,9 +105,7 @@ class _WordSpans:
     each other without gap; the span lies anywhere inside its context, and ends before <sep>.
     """
 
-    def __init__(
-        self, is_start: NDArray[np.bool_], is_functional: NDArray[np.bool_], settings: CorpusSettings
-    ) -> None:
+    def __init__(self, is_start: NDArray[np.bool_], is_functional: NDArray[np.bool_], settings: CorpusSettings) -> None:
         self.windows, self.length = is_start.shape
         self.settings = settings
         # The words' first pieces, window after window, each window's followed by its length.

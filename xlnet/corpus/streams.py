@@ -4,7 +4,6 @@ Source: reference `data_utils.py`, `_split_a_and_b` and `create_tfrecords`; ther
 searches in the sorted array of sentence beginnings, for many windows at once.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -32,20 +31,6 @@ class Stream:
     def windows(self, sequence_length: int, reuse_length: int) -> int:
         """How many windows fit; each begins `reuse_length` pieces after the one before."""
         return max(0, (self.pieces.size - sequence_length) // reuse_length + 1)
-
-
-def join(documents: Sequence[tuple[NDArray[np.int32], NDArray[np.int32]]]) -> Stream:
-    """One stream of documents, each given as its pieces and the number of pieces in each of its sentences.
-
-    <eod> follows every document and belongs to its last sentence, as in the reference.
-    """
-    end = np.array([EOD], np.int32)
-    pieces = [part for document, _ in documents for part in (document, end)]
-    lengths = [counts[counts > 0].astype(np.int64) for _, counts in documents]
-    for counts in lengths:
-        counts[-1:] += 1
-    ends = np.cumsum(np.concatenate(lengths or [np.zeros(0, np.int64)]))
-    return Stream(np.concatenate(pieces or [end[:0]]), ends[:-1])
 
 
 class Splits(NamedTuple):
@@ -97,9 +82,7 @@ def _elsewhere(
     return bounds[before], np.minimum(bounds[after + 1], last)
 
 
-def _trim(
-    a: NDArray[np.int64], b: NDArray[np.int64], total: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _trim(a: NDArray[np.int64], b: NDArray[np.int64], total: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Lengths after taking single pieces off the longer of the two, off B where they are equal, down to `total`."""
     excess = a + b - total
     level = np.minimum(excess, np.abs(a - b))  # taken off the longer one alone
