@@ -229,7 +229,7 @@ class Tokenizer:
         """Ids of a text, and where each piece lies in `text`: starts and ends [pieces], half open, in characters.
 
         Whitespace is part of no piece: a piece that is only a word's beginning is empty, where the word begins.
-        Pieces that share a character (a ligature, a fraction) each have all of it.
+        Pieces that share a character (a ligature, a fraction) each have all of it. Neither starts nor ends fall.
         """
         normalized, starts, ends = align(text, lower=self.lower, keep_accents=self.keep_accents)
         pieces = self._pieces(normalized)
@@ -239,12 +239,12 @@ class Tokenizer:
         begins = np.array(sources[:-1], np.int32)
         follows = np.append(begins, len(normalized))[np.searchsorted(begins, begins, side="right")]
         starts = np.append(starts[begins[is_visible]], len(text)).astype(np.int32)
-        ends = ends[follows[is_visible] - 1]
+        ends = np.append(ends[follows[is_visible] - 1], len(text)).astype(np.int32)
         lengths = np.array([len(piece) - piece.count(SPACE) for piece in pieces], np.int32)
-        last = np.minimum(np.cumsum(lengths), len(ends))
-        first = np.minimum(last - lengths, len(ends))
-        piece_starts = starts[first]
-        return self._ids(pieces), piece_starts, np.where(lengths > 0, ends[last - 1], piece_starts)
+        last = np.minimum(np.cumsum(lengths), is_visible.sum())
+        first = np.maximum(last - lengths, 0)
+        starts, ends = starts[first], np.where(lengths > 0, ends[last - 1], starts[first])
+        return self._ids(pieces), starts, np.maximum.accumulate(ends)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of pieces."""
