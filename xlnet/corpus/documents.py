@@ -25,7 +25,7 @@ from xlnet.errors import UserError
 
 LONGEST = 64 << 20  # bytes of a document; a long book has 5 MB, so what is longer has lost its empty lines
 BLOCK = 1 << 20  # bytes read at once
-ZSTD_BLOCK = 1 << 12  # bytes unpacked at once: each zstd block of 4 bytes can swell to 128 KiB
+ZSTD_STEP = 512  # bytes unpacked at once: every 4 can swell to 128 KiB, and nothing bounds what comes out
 EXCERPT = 80  # characters of a dead letter that are shown
 
 INVALID_UTF8 = "invalid UTF-8"
@@ -214,14 +214,16 @@ def _gzip_blocks(stream: IO[bytes]) -> Iterator[bytes]:
 def _zstd_blocks(stream: IO[bytes]) -> Iterator[bytes]:
     unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 31)  # as packed with --long=31
     frame = None
-    while packed := stream.read(ZSTD_BLOCK):
-        while packed:
-            frame = frame or unpacker.decompressobj()
-            try:
-                yield frame.decompress(packed)
-            except zstandard.ZstdError:
-                raise _Rejected(CORRUPT) from None
-            packed, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
+    for block in _plain_blocks(stream):
+        for start in range(0, len(block), ZSTD_STEP):
+            packed = block[start : start + ZSTD_STEP]
+            while packed:
+                frame = frame or unpacker.decompressobj()
+                try:
+                    yield frame.decompress(packed)
+                except zstandard.ZstdError:
+                    raise _Rejected(CORRUPT) from None
+                packed, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
     if frame is not None:
         raise _Rejected(CORRUPT)
 
