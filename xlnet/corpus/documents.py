@@ -25,7 +25,7 @@ from xlnet.errors import UserError
 
 LONGEST = 64 << 20  # bytes of a document; a long book has 5 MB, so what is longer has lost its empty lines
 BLOCK = 1 << 20  # bytes read at once
-ZSTD_STEP = 512  # bytes unpacked at once: every 4 can swell to 128 KiB, and nothing bounds what comes out
+ZSTD_STEP = 256  # bytes unpacked at once: every 4 of them can swell to 128 KiB, and so to 8 MiB in all
 EXCERPT = 80  # characters of a dead letter that are shown
 
 INVALID_UTF8 = "invalid UTF-8"
