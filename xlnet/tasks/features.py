@@ -5,26 +5,38 @@ from its end, where `<cls>` always stands.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xlnet.errors import UserError
 from xlnet.vocab import CLS, SEP
-
-if TYPE_CHECKING:
-    from xlnet.text import Tokenizer
 
 SEGMENT_A, SEGMENT_B, SEGMENT_CLS, SEGMENT_PAD = 0, 1, 2, 4  # 3 is the <sep> of other tasks
 PIECE_PAD = 0  # as in the released fine-tuning code, not <pad>; a padded piece is never looked at
 SHORTEST = 8  # pieces: room for a pair and its three special pieces
 
 
-def kept(length_a: "Int[n]", length_b: "Int[n]", *, room: "Int[n]") -> "tuple[Int[n], Int[n]]":
-    """How many pieces of A and B remain when the longer one loses its last piece until both fit into `room`.
+Texts = tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.integer]]  # ids of all, lengths [n], kept [n]
 
-    A tie is lost by B. Closed form of classifier_utils.py, _truncate_seq_pair: a text is cut only where it is
-    longer than its half of the room and than what the other leaves.
+
+class LineEncoder(Protocol):
+    """The part of a tokenizer that features need: see `xlnet.text.Tokenizer`."""
+
+    def encode_lines(self, lines: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Ids of all lines in a row, and how many each line has."""
+        ...
+
+
+def kept(
+    length_a: NDArray[np.integer], length_b: NDArray[np.integer], *, room: NDArray[np.integer]
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """How many pieces of A and B remain, of so many, when the longer loses its last piece until both fit.
+
+    All are [n]; `room` is for both texts. A tie is lost by B. Closed form of classifier_utils.py,
+    _truncate_seq_pair: a text is cut only where it is longer than its half of the room and than what the other
+    leaves.
     """
     half = room // 2
     kept_a = np.minimum(length_a, np.maximum(room - half, room - length_b))
@@ -33,9 +45,9 @@ def kept(length_a: "Int[n]", length_b: "Int[n]", *, room: "Int[n]") -> "tuple[In
 
 
 def features(
-    tokenizer: "Tokenizer", texts: Sequence[str], *, pairs: Sequence[str] | None = None, sequence_length: int
-) -> "dict[str, Int32[n sequence_length]]":
-    """Arrays `pieces`, `segments` and `padding` (1 = padding) of n texts, or pairs of texts.
+    tokenizer: LineEncoder, texts: Sequence[str], *, pairs: Sequence[str] | None = None, sequence_length: int
+) -> dict[str, NDArray[np.int32]]:
+    """Arrays `pieces`, `segments` and `padding` (1 = padding), [n, sequence_length] each, of n texts or pairs.
 
     A second text without pieces counts as none. Raises UserError when sequence_length is below 8.
     """
@@ -50,12 +62,12 @@ def features(
 
 
 def _laid_out(
-    a: "tuple[Int[pieces_a], Int[n], Int[n]]",
-    b: "tuple[Int[pieces_b], Int[n], Int[n]]",
+    a: Texts,
+    b: Texts,
     *,
-    start: "Int[n]",
+    start: NDArray[np.integer],
     sequence_length: int,
-) -> "dict[str, Int32[n sequence_length]]":
+) -> dict[str, NDArray[np.int32]]:
     rows = np.arange(len(start))
     pieces = np.full((len(start), sequence_length), PIECE_PAD, np.int32)
     end_a = start + a[2]
@@ -73,7 +85,12 @@ def _laid_out(
 
 
 def _place(
-    pieces: "Int32[n sequence_length]", ids: "Int[ids]", lengths: "Int[n]", kept: "Int[n]", *, start: "Int[n]"
+    pieces: NDArray[np.int32],
+    ids: NDArray[np.integer],
+    lengths: NDArray[np.integer],
+    kept: NDArray[np.integer],
+    *,
+    start: NDArray[np.integer],
 ) -> None:
     """Writes the first `kept` of each text's ids into its row, from column `start` on."""
     within = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)

@@ -6,15 +6,16 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 from sklearn import metrics
 
 
-def classification(truth: "Int[n]", predicted: "Int[n]", *, classes: list[str]) -> dict[str, Any]:
+def classification(truth: NDArray[np.integer], predicted: NDArray[np.integer], *, classes: list[str]) -> dict[str, Any]:
     """Accuracy, macro F1, Matthews correlation, each class's scores and the confusion matrix (rows are truth).
 
-    Macro F1 is over the classes that occur in the truth or among the predictions. The majority is that of the
-    truth: the best that one constant answer can do on these examples.
+    Truth and predictions are class numbers, [n] each. Macro F1 is over the classes that occur in the
+    truth or among the predictions. The majority is that of the truth: the best that one constant answer can do.
     """
     majority = int(np.bincount(truth, minlength=len(classes)).argmax())
     constant = np.full_like(truth, majority)
@@ -46,8 +47,8 @@ def classification(truth: "Int[n]", predicted: "Int[n]", *, classes: list[str]) 
     }
 
 
-def regression(truth: "Float[n]", predicted: "Float[n]") -> dict[str, Any]:
-    """Pearson and Spearman correlation and mean squared error, beside that of answering the mean."""
+def regression(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> dict[str, Any]:
+    """Pearson and Spearman correlation and mean squared error, beside that of answering the mean; values [n] each."""
     truth, predicted = truth.astype(np.float64), predicted.astype(np.float64)
     mean = float(truth.mean())
     return {
@@ -60,15 +61,15 @@ def regression(truth: "Float[n]", predicted: "Float[n]") -> dict[str, Any]:
     }
 
 
-def _macro_f1(truth: "Int[n]", predicted: "Int[n]") -> float:
+def _macro_f1(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> float:
     return float(metrics.f1_score(truth, predicted, average="macro", zero_division=0))
 
 
-def _matthews(truth: "Int[n]", predicted: "Int[n]") -> float:
+def _matthews(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> float:
     return float(metrics.matthews_corrcoef(truth, predicted))
 
 
-def _correlation(kind: Any, truth: "Float[n]", predicted: "Float[n]") -> float | None:
+def _correlation(kind: Any, truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> float | None:
     if len(truth) < 2 or np.ptp(truth) == 0 or np.ptp(predicted) == 0:
         return None
     found = float(kind(truth, predicted).statistic)

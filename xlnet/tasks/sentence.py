@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xlnet.errors import UserError
 from xlnet.tasks import tables
@@ -77,8 +78,8 @@ def classes(examples: Examples) -> list[str]:
     return found
 
 
-def targets(examples: Examples, classes: list[str] | None) -> "Int32[examples] | Float32[examples]":
-    """Class numbers, or the labels themselves for regression (`classes` None).
+def targets(examples: Examples, classes: list[str] | None) -> NDArray[np.int32] | NDArray[np.float32]:
+    """Class numbers int32 [examples], or for regression (`classes` None) the labels float32 [examples].
 
     Raises UserError, with file and line, for a label that is not a number or not one of the classes.
     """

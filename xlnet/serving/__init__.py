@@ -1,0 +1,1 @@
+"""Trained models at work: predictions from texts, export for serving."""

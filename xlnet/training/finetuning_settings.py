@@ -1,0 +1,68 @@
+"""Settings of fine-tuning. Light: importing this file imports no framework."""
+
+from dataclasses import dataclass
+
+from xlnet.errors import UserError
+from xlnet.tasks import sentence
+from xlnet.training.settings import OptimizerSettings
+
+SUMMARIES = ("last", "first", "mean", "attn")
+
+
+@dataclass(frozen=True)
+class FinetuningSettings:
+    """What is learned from which columns, and how. Rates are per step; a step is one batch."""
+
+    task: str = "classification"
+    text_column: str = "text"
+    pair_column: str | None = None
+    label_column: str = "label"
+    header: bool | None = None  # None: there is one when a column is asked for by name
+    sequence_length: int = 128
+    epochs: int = 3
+    steps: int | None = None  # instead of epochs
+    batch_size: int = 32
+    learning_rate: float = 3e-5
+    warmup_fraction: float = 0.1  # of all steps
+    decay: str = "polynomial"
+    weight_decay: float = 0.0  # as in the reference's fine-tuning
+    epsilon: float = 1e-6
+    clip_norm: float = 1.0
+    dropout: float | None = None  # also of attention; None: as the model has it
+    summary: str = "last"  # what stands for the text: its last piece is <cls>
+    projection: bool = True
+    seed: int = 0
+    jit_compile: bool = True  # False: slower steps that start at once, for small runs
+
+    def __post_init__(self) -> None:
+        _require(self.task in sentence.TASKS, "task", self.task, f"one of {', '.join(sentence.TASKS)}")
+        _require(self.summary in SUMMARIES, "summary", self.summary, f"one of {', '.join(SUMMARIES)}")
+        _require(self.sequence_length >= 8, "sequence_length", self.sequence_length, "8 pieces or more")
+        _require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
+        _require(self.steps is None or self.steps >= 1, "steps", self.steps, "1 or more")
+        _require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
+        _require(0 <= self.warmup_fraction <= 1, "warmup_fraction", self.warmup_fraction, "a share from 0 to 1")
+        _require(self.dropout is None or 0 <= self.dropout < 1, "dropout", self.dropout, "from 0 up to below 1")
+        _require(0 <= self.seed < 2**32, "seed", self.seed, "a number from 0 to 2^32 - 1")
+        _ = self.columns, self.optimizer(1)  # their own checks
+
+    @property
+    def columns(self) -> sentence.Columns:
+        """Where text, pair and label stand."""
+        return sentence.Columns(self.text_column, self.pair_column, self.label_column, self.header)
+
+    def optimizer(self, steps: int) -> OptimizerSettings:
+        """The optimizer's settings for a run of that many steps."""
+        return OptimizerSettings(
+            learning_rate=self.learning_rate,
+            warmup_steps=round(self.warmup_fraction * steps),
+            decay=self.decay,
+            weight_decay=self.weight_decay,
+            epsilon=self.epsilon,
+            clip_norm=self.clip_norm,
+        )
+
+
+def _require(holds: bool, name: str, found: object, wanted: str) -> None:
+    if not holds:
+        raise UserError(f"{name} is {found!r}, wanted is {wanted}")
