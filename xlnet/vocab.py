@@ -6,6 +6,7 @@ with character coverage 0.99995, in which control symbols never come from text, 
 
 import hashlib
 import io
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,6 +25,7 @@ SPECIAL_PIECES = ("<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>", "
 CONTROL_SYMBOLS = SPECIAL_PIECES[CLS:EOP]
 USER_DEFINED_SYMBOLS = ("<eop>", ".", "(", ")", '"', "-", "–", "£", "€")
 
+MODEL = "spiece.model"  # the customary name
 LONGEST_SENTENCE = 4192  # bytes; SentencePiece leaves out longer ones
 CUT = LONGEST_SENTENCE // 4  # characters, of 4 bytes at most
 THREADS = 4  # a fixed number, because the sums of the threads, and so the bytes of the model, depend on it
@@ -73,6 +75,8 @@ def train(
     The same text and settings give the same bytes, in whatever order the files are named. `progress` is called with
     the number of sentences read. Raises UserError when the files hold no text, or too little for the size asked.
     """
+    if os.path.isdir(output):
+        raise UserError(f"the output {output} is a folder; name a file in it, such as {storage.join(output, MODEL)}")
     paths = [file.path for file in storage.match(files)]
     counts = _Counts()
     with storage.writing(output) as stream:  # opened first, so that a place without rights costs no training
@@ -182,7 +186,7 @@ def _drained(sentences: list[str]) -> Iterator[str]:
 
 
 def _explained(message: str, settings: VocabularySettings) -> UserError:
-    """SentencePiece's failure in the user's words."""
+    """What SentencePiece says of a size, as the user can mend it; its two wordings end in the size that would do."""
     if found := re.search(r"too high \(\d+\).*<= (\d+)", message):
         return UserError(
             f"size: {settings.size} pieces were asked for, this text can carry {found[1]} at most; "
