@@ -62,6 +62,20 @@ def case(golden: Callable[[str], Any]) -> Callable[[str], Case]:
 
 
 @pytest.fixture
+def compiled() -> Callable[[Callable[[], Any]], Any]:
+    """`compiled(run)` -> what `run()` gives: as one program on JAX (op by op takes minutes), else eagerly."""
+
+    def compute(run: Callable[[], Any]) -> Any:
+        if keras.backend.backend() != "jax":
+            return run()
+        import jax
+
+        return jax.jit(run)()
+
+    return compute
+
+
+@pytest.fixture
 def gradients() -> Callable[..., tuple[float, list[np.ndarray]]]:
     """`gradients(run, layers)` -> the scalar that `run()` gives, and its gradients by the layers' weights."""
 
@@ -79,7 +93,7 @@ def gradients() -> Callable[..., tuple[float, list[np.ndarray]]]:
             with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):
                 return run()
 
-        return jax.value_and_grad(loss)([weight.value for weight in weights])
+        return jax.jit(jax.value_and_grad(loss))([weight.value for weight in weights])
 
     def compute(run: Callable[[], Any], weights: list[keras.Variable]) -> tuple[float, list[np.ndarray]]:
         take = {"tensorflow": tensorflow, "jax": jax}[keras.backend.backend()]

@@ -1,5 +1,6 @@
 """The transformer against every recorded run of the reference: outputs, memories, losses, gradients."""
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -51,6 +52,17 @@ def predict(case: Any, backbone: Backbone) -> tuple[Any, list[Any]]:
     )
 
 
+def continue_text(
+    case: Any, backbone: Backbone, head: LanguageModelHead, *, segment: int, memories: Any
+) -> tuple[Any, Any, Any]:
+    output, memories = backbone(
+        case.time_major(f"seg{segment}/in/input_k"),
+        memories=memories,
+        memory_length=case.settings["mem_len"],
+    )
+    return output, memories, head.loss(output, case.time_major(f"seg{segment}/in/target"))
+
+
 def language_model(case: Any) -> tuple[Backbone, LanguageModelHead]:
     from xlnet.model.checkpoints import load_weights
 
@@ -62,14 +74,20 @@ def language_model(case: Any) -> tuple[Backbone, LanguageModelHead]:
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kind", PRETRAINING)
-def test_two_streams_predict_as_recorded(case: Any, model: str, kind: str) -> None:
+def test_two_streams_predict_as_recorded(case: Any, compiled: Any, model: str, kind: str) -> None:
     recorded = case(f"model_{model}_pretrain_{kind}.npz")
     backbone, head = language_model(recorded)
-    output, memories = predict(recorded, backbone)
+
+    def run() -> Any:
+        output, memories = predict(recorded, backbone)
+        losses = head.loss(output, recorded.batch_major("in/target"))
+        return output, memories, losses, head.logits(output)
+
+    output, memories, losses, logits = compiled(run)
     assert_close(output, recorded.time_major("out/output"))
     assert_memories(memories, recorded.memories("out/new_mems"))
-    assert_close(head.loss(output, recorded.batch_major("in/target")), recorded.time_major("out/lm_loss"))
-    logits = ops.convert_to_numpy(head.logits(output))
+    assert_close(losses, recorded.time_major("out/lm_loss"))
+    logits = ops.convert_to_numpy(logits)
     first, wanted = logits, recorded.time_major("out/logits")
     if wanted is None:
         first, wanted = logits[:, :2], recorded.time_major("out/logits_first2")
@@ -103,40 +121,37 @@ def test_gradients_are_as_recorded(case: Any, gradients: Any, model: str, kind: 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kind", ["left", "right", "bsz1"])
-def test_padding_is_hidden_as_recorded(case: Any, model: str, kind: str) -> None:
+def test_padding_is_hidden_as_recorded(case: Any, compiled: Any, model: str, kind: str) -> None:
     recorded = case(f"model_{model}_finetune_{kind}.npz")
     padding = recorded.batch_major("in/input_mask")
-    output, memories = recorded.backbone()(
-        recorded.batch_major("in/input_ids"), recorded.batch_major("in/seg_id"), padding=padding
-    )
+    backbone = recorded.backbone()
+    pieces, segments = recorded.batch_major("in/input_ids"), recorded.batch_major("in/seg_id")
+    output, memories = compiled(lambda: backbone(pieces, segments, padding=padding))
     assert_close(output, recorded.time_major("out/output"))
     assert memories == []
 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kind", ["mem", "plain"])
-def test_a_causal_model_carries_its_memory_as_recorded(case: Any, model: str, kind: str) -> None:
+def test_a_causal_model_carries_its_memory_as_recorded(case: Any, compiled: Any, model: str, kind: str) -> None:
     recorded = case(f"model_{model}_uni_{kind}.npz")
     backbone, head = language_model(recorded)
     memories = None
     for segment in range(3):
-        output, memories = backbone(
-            recorded.time_major(f"seg{segment}/in/input_k"),
-            memories=memories,
-            memory_length=recorded.settings["mem_len"],
-        )
+        run = partial(continue_text, recorded, backbone, head, segment=segment, memories=memories)
+        output, memories, losses = compiled(run)
         assert_close(output, recorded.time_major(f"seg{segment}/out/output"))
         assert_memories(memories, recorded.memories(f"seg{segment}/out/new_mems"))
-        losses = head.loss(output, recorded.time_major(f"seg{segment}/in/target"))
         assert_close(losses, recorded.time_major(f"seg{segment}/out/lm_loss"))
 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kind", ["maskboth", "permonly", "bare"])
-def test_the_content_stream_alone_is_as_recorded(case: Any, model: str, kind: str) -> None:
+def test_the_content_stream_alone_is_as_recorded(case: Any, compiled: Any, model: str, kind: str) -> None:
     recorded = case(f"model_{model}_single_{kind}.npz")
     hidden = recorded.arrays.get("in/perm_mask")
-    output, memories = recorded.backbone()(
+    run = partial(
+        recorded.backbone(),
         recorded.time_major("in/input_k"),
         recorded.time_major("in/seg_id"),
         padding=recorded.time_major("in/input_mask"),
@@ -144,6 +159,7 @@ def test_the_content_stream_alone_is_as_recorded(case: Any, model: str, kind: st
         memories=recorded.memories("in/mems"),
         memory_length=recorded.settings["mem_len"],
     )
+    output, memories = compiled(run)
     assert_close(output, recorded.time_major("out/output"))
     assert_memories(memories, recorded.memories("out/new_mems"))
 

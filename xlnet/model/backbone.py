@@ -166,7 +166,7 @@ class Backbone(keras.layers.Layer):
         table = self._table(length, held, training=training)
         new_memories = []
         for index, block in enumerate(self.blocks):
-            memory = memories[index] if held else None
+            memory = memories[index] if memories and held else None
             if memory_length:
                 new_memories.append(_remember(memory, content, memory_length, reuse_length))
             content, query = block(

@@ -95,7 +95,7 @@ class Block(keras.layers.Layer):
     def _look(
         self,
         stream: Any,
-        view: View,
+        view: Any,
         *,
         keys: Any,
         values: Any,

@@ -168,10 +168,11 @@ def _read_reference(path: str) -> _Stored:
             f"{path} is a TensorFlow checkpoint and TensorFlow is not installed; "
             "install it, or convert the checkpoint where it is"
         ) from None
+    damage = (tf.errors.OpError, RuntimeError, ValueError, IndexError)  # what its reader says of broken files
     try:
         reader = tf.train.load_checkpoint(prefix)
         shapes = reader.get_variable_to_shape_map()
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    except damage as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{prefix} is not a whole checkpoint ({reason}); copy it again") from None
     weights = {name: tuple(shape) for name, shape in shapes.items() if not _TRAINING_STATE.search(name)}
@@ -179,7 +180,7 @@ def _read_reference(path: str) -> _Stored:
     def read(name: str) -> np.ndarray:
         try:
             return reader.get_tensor(name)
-        except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        except damage as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"{prefix} is not a whole checkpoint ({reason}); copy it again") from None
 
@@ -191,13 +192,10 @@ def _checkpoint_prefix(path: str) -> str:
     prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
     if storage.exists(f"{prefix}.index"):
         return prefix
-    pattern = storage.join(path, "*.index")
     try:
-        found = [file.path for file in storage.match([pattern])]
-    except UserError:
-        raise UserError(
-            f"no weights at {path}: looked for {WEIGHTS} in it, for {prefix}.index and for {pattern}"
-        ) from None
+        found = [file.path for file in storage.match([storage.join(path, "*.index")])]
+    except UserError as error:
+        raise UserError(f"no weights at {path}: neither {WEIGHTS} in it nor {prefix}.index; {error}") from None
     newest = max(found, key=lambda name: [int(digits) for digits in re.findall(r"-(\d+)\.index$", name)])
     return newest.removesuffix(".index")
 
