@@ -175,7 +175,7 @@ def test_other_special_ids_are_refused(symbols, message):
     sentencepiece.SentencePieceTrainer.Train(
         sentence_iterator=iter(["heat ray heat then rather " * 3, "ray rather than heat"] * 9),
         model_writer=model,
-        vocab_size=12,
+        vocab_size=14,
         control_symbols=symbols,
         minloglevel=2,
     )

@@ -10,22 +10,16 @@ A file is never held whole; one document is, up to `LONGEST` bytes.
 """
 
 import codecs
-import gzip
 import json
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import IO
-
-import zstandard
 
 from xlnet import storage
+from xlnet.corpus import packing
 from xlnet.errors import UserError
 
 LONGEST = 64 << 20  # bytes of a document; a long book has 5 MB, so what is longer has lost its empty lines
-BLOCK = 1 << 20  # bytes read at once
-ZSTD_STEP = 256  # bytes unpacked at once: every 4 of them can swell to 128 KiB, and so to 8 MiB in all
 EXCERPT = 80  # characters of a dead letter that are shown
 
 INVALID_UTF8 = "invalid UTF-8"
@@ -72,18 +66,16 @@ def read(path: str, *, longest: int = LONGEST) -> Iterator[Document | DeadLetter
     The suffix tells the format: `.jsonl` or `.ndjson` is JSON lines, anything else plain text; `.gz` or `.zst` may
     follow. Raises UserError when the file is missing, a folder, not readable, or of a kind that holds no plain text.
     """
-    name, compression = path.lower(), ""
-    if name.endswith((".gz", ".zst")):
-        name, _, compression = name.rpartition(".")
+    name, compression = packing.split(path.lower())
     if name.endswith(REFUSED):
         raise UserError(f"{path} is not text; give .txt or .jsonl files, which may be packed as .gz or .zst")
     with storage.reading(path) as stream:
         reader = _Reader(path, longest)
-        lines = reader.lines(_UNPACK[compression](stream))
+        lines = reader.lines(packing.blocks(stream, compression))
         try:
             yield from reader.json(lines) if name.endswith(JSON_LINES) else reader.text(lines)
-        except _Rejected as rejected:
-            yield DeadLetter(path, reader.begin or reader.line + 1, rejected.reason, "")
+        except packing.Corrupt:
+            yield DeadLetter(path, reader.begin or reader.line + 1, CORRUPT, "")
 
 
 class _Reader:
@@ -195,37 +187,3 @@ def _text(line: bytes) -> str:
     except UnicodeEncodeError:  # half of a surrogate pair, written as \ud800
         raise _Rejected(INVALID_UTF8) from None
     return text
-
-
-def _plain_blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    while block := stream.read(BLOCK):
-        yield block
-
-
-def _gzip_blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    try:
-        with gzip.GzipFile(fileobj=stream) as unpacked:
-            while block := unpacked.read(BLOCK):
-                yield block
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise _Rejected(CORRUPT) from None
-
-
-def _zstd_blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 31)  # as packed with --long=31
-    frame = None
-    for block in _plain_blocks(stream):
-        for start in range(0, len(block), ZSTD_STEP):
-            packed = block[start : start + ZSTD_STEP]
-            while packed:
-                frame = frame or unpacker.decompressobj()
-                try:
-                    yield frame.decompress(packed)
-                except zstandard.ZstdError:
-                    raise _Rejected(CORRUPT) from None
-                packed, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
-    if frame is not None:
-        raise _Rejected(CORRUPT)
-
-
-_UNPACK = {"": _plain_blocks, "gz": _gzip_blocks, "zst": _zstd_blocks}
