@@ -1,0 +1,364 @@
+"""The report: everything that was measured is in it, nothing of a corpus is taken for markup, browsers are content."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import markupsafe
+import numpy as np
+import pytest
+
+from xlnet import plots, report, runs, vocab
+from xlnet.corpus import examples, records
+from xlnet.corpus.manifest import Manifest, Shard
+from xlnet.corpus.settings import CorpusSettings
+from xlnet.corpus.streams import Stream
+from xlnet.drawing import draw
+from xlnet.errors import UserError
+from xlnet.report import Task
+from xlnet.text import Tokenizer
+
+HOSTILE = "<script>alert(1)</script><img src=http://127.0.0.1:9/x.png onerror='x()'>"
+WORDS = "the cat sat on a mat while warm rain fell over town and all birds would sing or sleep in old trees"
+SETTINGS = CorpusSettings(sequence_length=32, reuse_length=16, permutation_size=16, predictions=6, shards=1, seed=3)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory) -> Tokenizer:
+    folder = tmp_path_factory.mktemp("vocabulary")
+    (folder / "text.txt").write_text("\n".join(sentences(400)) + "\n")
+    vocab.train([str(folder / "text.txt")], str(folder / "spiece.model"), settings=vocab.VocabularySettings(size=46))
+    return Tokenizer((folder / "spiece.model").read_bytes())
+
+
+def sentences(count: int) -> list[str]:
+    drawn = np.random.default_rng(0).choice(WORDS.split(), (count, 8))
+    return [" ".join(words) + "." for words in drawn]
+
+
+def shard(tokenizer: Tokenizer) -> list[bytes]:
+    ids, counts = tokenizer.encode_lines(sentences(60))
+    stream = Stream(ids, np.cumsum(counts)[:-1].astype(np.int64))
+    blocks = examples.examples(stream, is_word_start=tokenizer.is_word_start, settings=SETTINGS, pass_index=0, shard=0)
+    return [record for block in blocks for record in records.encode(block)]
+
+
+def put_json(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def put_lines(path: Path, lines: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A small run on disk."""
+
+    root: Path
+
+    def write(self, **changes) -> str:
+        given = {
+            "data": str(self.root / "data"),
+            "validation": str(self.root / "data"),
+            "pretraining": str(self.root / "pretraining"),
+            "tasks": [self.task("pretrained"), self.task("from scratch")],
+            "exported": str(self.root / "exported"),
+            "timings": {"vocabulary": 3.5, "pretraining": 125.0},
+            "title": f"A title {HOSTILE}",
+        }
+        report.write(str(self.root / "report.html"), **{**given, **changes})
+        return (self.root / "report.html").read_text()
+
+    def task(self, name: str) -> Task:
+        return Task(name, str(self.root / "finetuned"), str(self.root / "evaluation"))
+
+
+@pytest.fixture
+def run(tmp_path, tokenizer) -> Run:
+    made = shard(tokenizer)
+    data = tmp_path / "data"
+    (data / "shards").mkdir(parents=True)
+    with (data / "shards/0.tfrecord").open("wb") as stream:
+        records.write(stream, made)
+    (data / "spiece.model").write_bytes(tokenizer._model)
+    np.save(data / "piece-counts.npy", np.arange(tokenizer.size))
+    put_lines(data / "dead-letters.jsonl", [{"path": "a.txt", "line": 7, "reason": "no text", "excerpt": HOSTILE}])
+    Manifest(
+        settings=SETTINGS,
+        vocabulary={"file": "spiece.model", "sha256": tokenizer.sha256, "size": tokenizer.size},
+        inputs=[{"path": "a.txt", "bytes": 4321}],
+        counts={
+            **{"documents_in": 1234, "documents_out": 1231, "dead_letters": 3, "characters": 98765, "pieces": 20000},
+            **{"pieces_in_records": 19960, "pieces_dropped": 40, "unknown_pieces": 25, "records": len(made)},
+        },
+        dead_letter_reasons={"no text": 2, HOSTILE: 1},
+        document_lengths={"16": 7, "8": 4, "1024": 1220},
+        shards=[Shard("shards/0.tfrecord", 0, len(made), 1231, 20000, 40, 5_600_000, "ab" * 32)],
+        libraries={"numpy": "2.0.1"},
+    ).write(str(data))
+    _put_training(tmp_path)
+    return Run(tmp_path)
+
+
+def _put_training(root: Path) -> None:
+    steps = [{"step": step, "loss": 5 - step / 50, "pieces_per_second": 900.0} for step in range(10, 101, 10)]
+    put_lines(root / "pretraining/metrics.jsonl", [*steps, {"step": 100, "validation_loss": 3.25}])
+    summary = {"steps": 100, "seconds": 125.0, "loss": 3.0, "validation_loss": 3.25, "unigram_loss": 4.5}
+    put_json(root / "pretraining/summary.json", {**summary, "settings": {"batch_size": 8}, "model": {"layers": 2}})
+    (root / "pretraining/model").mkdir()
+    (root / "pretraining/model/model.safetensors").write_bytes(b"weights")
+    put_lines(root / "finetuned/metrics.jsonl", [{"step": 10, "loss": 1.0}, {"step": 20, "loss": 0.5}])
+    put_json(root / "finetuned/summary.json", {"seconds": 9.0, "settings": {"learning_rate": 2e-5}})
+    put_json(
+        root / "evaluation/evaluation.json",
+        {
+            "task": "classification",
+            "examples": 20,
+            "metrics": {"accuracy": 0.85, "macro_f1": 0.84, "matthews": None},
+            "majority": {"class": "no", "accuracy": 0.55, "macro_f1": 0.35},
+            "classes": ["no", HOSTILE],
+            "confusion": [[10, 1], [2, 7]],
+            "per_class": [
+                {"class": "no", "precision": 0.83, "recall": 0.91, "f1": 0.87, "support": 11},
+                {"class": HOSTILE, "precision": 0.88, "recall": 0.78, "f1": 0.82, "support": 9},
+            ],
+        },
+    )
+    wrong = {"text": f"surely wrong {HOSTILE}", "truth": "no", "predicted": HOSTILE, "probabilities": [0.01, 0.99]}
+    right = {"text": "rightly so", "truth": "no", "predicted": "no", "probabilities": [0.999, 0.001]}
+    put_lines(root / "evaluation/predictions.jsonl", [right, wrong])
+    put_json(root / "exported/1/card.json", {"signature": "serving_default"})
+
+
+def test_what_was_measured_stands_on_the_page(run):
+    page = run.write()
+    for figure in ("1,234", "98,765", "0.125", "3.250", "4.500", "85.0", "55.0", "2 min 05 s", "5.6 MB", "numpy"):
+        assert figure in page, figure
+    assert "ab" * 32 in page
+    assert "1.250 nats lower" in page
+    assert runs.checksum(str(run.root / "pretraining/model"), "model.safetensors")[0][1] in page
+    assert "serving_default" in page
+    assert page.index("8–15") < page.index("16–31") < page.index("1,024–2,047")
+    assert "surely wrong" in page
+    assert "rightly so" not in page
+
+
+def test_nothing_of_the_inputs_becomes_markup(run):
+    page = run.write(tasks=[run.task(HOSTILE)])
+    assert "<script" not in page
+    assert "<img" not in page
+    assert page.count(markupsafe.escape(HOSTILE)) > 8
+
+
+def test_same_inputs_same_bytes(run):
+    assert run.write() == run.write()
+
+
+def test_what_is_not_given_is_left_out(run):
+    page = run.write(validation=None, pretraining=None, tasks=[], exported=None, timings=None)
+    assert 'id="pretraining"' not in page
+    assert 'id="tasks"' not in page
+    assert "<svg" not in page
+    assert 'id="record"' in page
+
+
+def test_a_regression_is_shown_without_classes(run):
+    metrics = {"pearson": 0.75, "spearman": None, "mean_squared_error": 0.5}
+    evaluation = {"task": "regression", "examples": 2, "metrics": metrics}
+    put_json(run.root / "evaluation/evaluation.json", {**evaluation, "mean": {"value": 2, "mean_squared_error": 1.5}})
+    put_lines(
+        run.root / "evaluation/predictions.jsonl",
+        [{"text": "near", "truth": 1.0, "predicted": 1.1}, {"text": "far", "truth": 1.0, "predicted": 3.0}],
+    )
+    page = run.write()
+    assert "0.750" in page
+    assert "always the mean" in page
+    assert page.index(">far<") < page.index(">near<")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("data/manifest.json", None),
+        ("data/shards/0.tfrecord", b"cut"),
+        ("data/piece-counts.npy", b"no array"),
+        ("data/dead-letters.jsonl", b'{"path": \n'),
+        ("data/spiece.model", b"no model"),
+        ("pretraining/metrics.jsonl", b"[1]\n"),
+        ("pretraining/metrics.jsonl", b'{"loss": 1}\n'),
+        ("pretraining/summary.json", b"{}"),
+        ("pretraining/summary.json", None),
+        ("finetuned/summary.json", b"[]"),
+        ("evaluation/evaluation.json", b'{"task": "classification"}'),
+        ("evaluation/predictions.jsonl", b'{"text": "no answer"}\n'),
+        ("exported", None),
+    ],
+)
+def test_missing_or_broken_inputs_are_named(run, file, content):
+    path = run.root / file
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError) as raised:
+        run.write()
+    assert str(path) in str(raised.value) or (file == "data/manifest.json" and "data has no" in str(raised.value))
+    assert "\n" not in str(raised.value)
+    assert not (run.root / "report.html").exists()
+
+
+def test_an_output_that_is_a_folder_is_refused(run):
+    with pytest.raises(UserError, match="is a folder"):
+        report.write(str(run.root), data=str(run.root / "data"))
+
+
+def test_tasks_from_the_command_line():
+    assert Task.parse("a=b=c,d") == Task("a", "b=c", "d")
+    for text in ("", "a=b", "=b,c", "a,b"):
+        with pytest.raises(UserError, match="NAME=FINETUNED,EVALUATION"):
+            Task.parse(text)
+
+
+def test_a_drawing_tells_what_the_record_holds(tokenizer):
+    record = records.decode(shard(tokenizer)[0])
+    drawing = draw(record, tokenizer=tokenizer, settings=SETTINGS)
+    places = [piece.place for piece in drawing.pieces]
+    assert [i for i, place in enumerate(places) if place] == np.flatnonzero(record["is_masked"]).tolist()
+    for half in (slice(16), slice(16, 32)):
+        ordered = sorted((place, record["order"][half][i]) for i, place in enumerate(places[half]) if place)
+        assert [order for _, order in ordered] == sorted(order for _, order in ordered)
+        assert [place for place, _ in ordered] == list(range(1, len(ordered) + 1))
+    assert [p.segment for p in drawing.pieces] == ["reuse"] * 16 + ["AB"[min(s, 1)] for s in record["seg_id"][16:]]
+    assert [p.text for p in drawing.pieces if p.functional] == ["<sep>", "<sep>", "<cls>"]
+
+
+def test_a_target_sees_the_earlier_targets_of_its_half_and_not_itself(tokenizer):
+    drawing = draw(records.decode(shard(tokenizer)[0]), tokenizer=tokenizer, settings=SETTINGS)
+    targets = [piece for piece in drawing.pieces[16:] if piece.place]
+    chosen = drawing.chosen
+    assert chosen.place == 2 == (drawing.of + 1) // 2
+    assert not chosen.seen
+    assert [piece.seen for piece in sorted(targets, key=lambda piece: piece.place)] == [True, False, False]
+    assert all(piece.seen for piece in drawing.pieces[:16])
+    assert all(piece.seen for piece in drawing.pieces if not piece.place and not piece.functional)
+    assert drawing.sees == sum(piece.seen for piece in drawing.pieces)
+
+
+def test_curves_take_the_colours_of_the_page():
+    curve = plots.Curve("a $b$ <c>", [(1, 2.0), (5, 1.0)])
+    svg = plots.lines([curve], name="x", label='"q"', unit="y", levels=[plots.Level("base", 1.5)])
+    assert "var(--series-1)" in svg
+    assert "#0" not in svg
+    assert "http" not in svg
+    assert "a $b$ &lt;c&gt;" in svg
+    assert 'aria-label="&#34;q&#34;"' in svg
+
+
+def test_thinned_curves_keep_their_mean():
+    curve = [(float(step), float(step % 7)) for step in range(1000)]
+    thin = runs.thinned(curve, most=100)
+    assert len(thin) == 100
+    assert np.mean([y for _, y in thin]) == pytest.approx(np.mean([y for _, y in curve]))
+    assert runs.thinned([]) == []
+
+
+class Browser:
+    """Headless Chromium, spoken to through its DevTools pipe."""
+
+    FLAGS = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --remote-debugging-pipe"
+    )
+
+    def __init__(self, program: str, profile: Path):
+        (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
+        command = f'exec {program} {self.FLAGS} --user-data-dir="{profile}" 3<&{theirs_in} 4>&{theirs_out}'
+        self.process = subprocess.Popen(["bash", "-c", command], pass_fds=(theirs_in, theirs_out), stdout=-3, stderr=-3)
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self.out, self.input = os.fdopen(ours_out, "wb", 0), os.fdopen(ours_in, "rb")
+        self.events: list[dict] = []
+        self.number, self.session = 0, {}
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = {"sessionId": self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
+        for domain in ("Page", "Log", "Network", "Runtime"):
+            self.call(f"{domain}.enable")
+
+    def _read(self) -> dict:
+        message = bytearray()
+        while (byte := self.input.read(1)) != b"\0":
+            assert byte, "the browser has ended"
+            message += byte
+        return json.loads(message)
+
+    def call(self, method: str, **parameters) -> dict:
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": parameters, **self.session}
+        self.out.write(json.dumps(message).encode() + b"\0")
+        while (answer := self._read()).get("id") != self.number:
+            self.events.append(answer)
+        return answer["result"]
+
+    def open(self, url: str, *, width: int) -> tuple[list[str], list[str], int]:
+        """What the console complained of, which other addresses were asked for, and how wide the page is, unfolded."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+        )
+        self.events.clear()
+        self.call("Page.navigate", url=url)
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+            self.events.append(self._read())
+        code = (
+            "document.querySelectorAll('details').forEach(part => { part.open = true });"
+            "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"
+        )
+        wide = self.call("Runtime.evaluate", expression=code)["result"]["value"]
+        complaints = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+        asked = [e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"]
+        said = [json.dumps(e["params"]) for e in self.events if e["method"] in complaints]
+        return said, [address for address in asked if address != url], wide
+
+    def close(self) -> None:
+        with contextlib.suppress(AssertionError):
+            self.call("Browser.close")
+        self.process.wait(20)
+        self.out.close()
+        self.input.close()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+    opened = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_opens_it_without_complaint_request_or_overflow(run, browser, width):
+    run.write(tasks=[run.task("pretrained"), run.task("a rather long name of a task " + "x" * 60)])
+    said, asked, wide = browser.open((run.root / "report.html").as_uri(), width=width)
+    assert said == []
+    assert asked == []
+    assert wide <= width
+
+
+@pytest.mark.slow
+def test_the_browser_would_have_noticed(browser, tmp_path):
+    page = (
+        "<body><img src=http://127.0.0.1:9/x.png><div style='width:2000px'>x</div><script>console.error(1);y()</script>"
+    )
+    (tmp_path / "bad.html").write_text(page)
+    said, asked, wide = browser.open((tmp_path / "bad.html").as_uri(), width=390)
+    assert len(said) >= 2
+    assert asked == ["http://127.0.0.1:9/x.png"]
+    assert wide >= 2000

@@ -1,0 +1,216 @@
+"""The chapters of the report: what each shows, taken from what the stages left behind."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from xlnet import plots, runs, storage
+from xlnet.corpus import records
+from xlnet.corpus.manifest import DEAD_LETTERS, NAME, Manifest
+from xlnet.drawing import LONGEST, Drawing, draw
+from xlnet.errors import UserError
+from xlnet.text import Tokenizer
+
+DEAD_LETTERS_SHOWN = 5
+ERRORS_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task in the report: its name, and the folders of its fine-tuning and of its evaluation."""
+
+    name: str
+    finetuning: str
+    evaluation: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Task":
+        """A task from NAME=FINETUNED,EVALUATION. Raises UserError for anything else."""
+        name, _, folders = text.partition("=")
+        finetuning, _, evaluation = folders.rpartition(",")
+        if not (name and finetuning and evaluation):
+            raise UserError(f"the task {text!r} is not NAME=FINETUNED,EVALUATION, its name and its two folders")
+        return cls(name, finetuning, evaluation)
+
+
+def corpus(data: str) -> dict[str, Any]:
+    """One data set: counts, document lengths, what was left out, the vocabulary's use."""
+    manifest = Manifest.read(data)
+    with runs.intact(storage.join(data, NAME)):
+        counts = manifest.counts
+        lengths = sorted((int(least), documents) for least, documents in manifest.document_lengths.items())
+        largest = max((documents for _, documents in lengths), default=1)
+        used = _piece_counts(storage.join(data, manifest.piece_counts))
+        return {
+            "manifest": manifest,
+            "counts": {name: counts[name] for name in COUNTED},
+            "unknown_rate": counts["unknown_pieces"] / max(1, counts["pieces"]),
+            "kept_rate": counts["pieces_in_records"] / max(1, counts["pieces"]),
+            "lengths": [
+                {"least": least, "most": 2 * least - 1, "documents": documents, "share": documents / largest}
+                for least, documents in lengths
+            ],
+            "reasons": sorted(manifest.dead_letter_reasons.items(), key=lambda item: (-item[1], item[0])),
+            "dead_letters": _dead_letters(data),
+            "never": int((used == 0).sum()),
+        }
+
+
+COUNTED = {
+    "documents_in": "documents read",
+    "dead_letters": "documents rejected",
+    "documents_out": "documents kept",
+    "characters": "characters",
+    "pieces": "pieces",
+    "unknown_pieces": "of them unknown",
+    "pieces_in_records": "pieces in records",
+    "pieces_dropped": "pieces dropped at streams' ends",
+    "records": "records",
+}
+
+
+def _piece_counts(path: str) -> np.ndarray:
+    content = storage.read_bytes(path)
+    with runs.intact(path):
+        return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _dead_letters(data: str) -> list[dict[str, Any]]:
+    path = storage.join(data, DEAD_LETTERS)
+    return runs.read_lines(path, limit=DEAD_LETTERS_SHOWN) if storage.exists(path) else []
+
+
+def record(manifest: Manifest) -> Drawing | None:
+    """The first record of the first shard that has one, drawn; None where records are too long to look at."""
+    shards = [shard for shard in manifest.shards if shard.records]
+    if not shards or manifest.settings.sequence_length > LONGEST:
+        return None
+    path = storage.join(manifest.directory, shards[0].file)
+    vocabulary = storage.join(manifest.directory, manifest.vocabulary["file"])
+    tokenizer = Tokenizer(vocabulary)
+    features = next(records.read_features(path), None)
+    if features is None:
+        raise UserError(f"{path} is empty, the manifest says {shards[0].records} records; preprocess again")
+    with runs.intact(path):
+        return draw(features, tokenizer=tokenizer, settings=manifest.settings)
+
+
+def pretraining(folder: str) -> dict[str, Any]:
+    """A pretraining run: its summary and its curves."""
+    summary = runs.read_object(folder, "summary.json")
+    path = storage.join(folder, "metrics.jsonl")
+    lines = runs.read_lines(path)
+    with runs.intact(path):
+        loss = runs.thinned(runs.points(lines, "loss"))
+        held_out = runs.points(lines, "validation_loss")
+        speed = runs.thinned(runs.points(lines, "pieces_per_second"))
+    with runs.intact(storage.join(folder, "summary.json")):
+        unigram = summary.get("unigram_loss")
+        levels = [] if unigram is None else [plots.Level("unigram model", float(unigram))]
+        final = {name: float(summary[name]) for name in ("steps", "seconds", "loss")}
+        validation = summary.get("validation_loss")
+        curves = [plots.Curve("training", loss), plots.Curve("held-out text", held_out, marks=True)]
+        return {
+            "summary": summary,
+            **final,
+            "validation_loss": validation,
+            "unigram_loss": unigram,
+            "gain": None if None in (validation, unigram) else float(unigram) - float(validation),
+            "loss_plot": plots.lines(
+                curves, name="loss", label="Loss over steps", unit="loss, nats per piece", levels=levels
+            ),
+            "speed_plot": plots.lines(
+                [plots.Curve("training", speed)], name="speed", label="Speed over steps", unit="pieces per second"
+            ),
+        }
+
+
+def task(found: Task) -> dict[str, Any]:
+    """A task's evaluation, its curves and the errors the model was surest of."""
+    summary = runs.read_object(found.finetuning, "summary.json")
+    evaluation = runs.read_object(found.evaluation, "evaluation.json")
+    metrics = storage.join(found.finetuning, "metrics.jsonl")
+    lines = runs.read_lines(metrics) if storage.exists(metrics) else []
+    predictions = storage.join(found.evaluation, "predictions.jsonl")
+    answers = runs.read_lines(predictions) if storage.exists(predictions) else []
+    with runs.intact(metrics):
+        curves = {name: runs.thinned(runs.points(lines, name), most=150) for name in ("loss", "dev_loss")}
+    with runs.intact(predictions):
+        errors = runs.worst(answers, limit=ERRORS_SHOWN)
+        wrong = sum(line["truth"] != line["predicted"] for line in answers)
+    with runs.intact(storage.join(found.evaluation, "evaluation.json")):
+        return {
+            "name": found.name,
+            "summary": summary,
+            "seconds": summary.get("seconds"),
+            "task": evaluation["task"],
+            "examples": evaluation["examples"],
+            "metrics": dict(evaluation["metrics"]),
+            "majority": evaluation.get("majority"),
+            "mean": evaluation.get("mean"),
+            "per_class": evaluation.get("per_class", []),
+            "confusion": _confusion(evaluation),
+            "errors": errors,
+            "wrong": wrong,
+            "curves": curves,
+            "data": evaluation.get("data"),
+        }
+
+
+def _confusion(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the confusion matrix: each class's counts with their shares of the row."""
+    rows = zip(evaluation.get("classes") or [], evaluation.get("confusion") or [], strict=True)
+    return [
+        {"class": name, "cells": [{"count": n, "share": n / max(1, sum(row))} for n in row], "number": number}
+        for number, (name, row) in enumerate(rows)
+    ]
+
+
+def task_plot(tasks: Sequence[dict[str, Any]]) -> Any:
+    """The loss on the dev examples after each epoch, of all tasks in one drawing; of training where there is none."""
+    measured = any(len(entry["curves"]["dev_loss"]) > 1 for entry in tasks)
+    name = "dev_loss" if measured else "loss"
+    curves = [plots.Curve(entry["name"], entry["curves"][name], marks=measured) for entry in tasks]
+    if not any(curve.points for curve in curves):
+        return None
+    unit = "loss on dev examples" if measured else "training loss"
+    return plots.lines(curves, name="tasks", label="Fine-tuning: loss over steps", unit=unit)
+
+
+def settings(manifest: Manifest, pretrained: dict[str, Any] | None, tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Name of a stage -> its settings."""
+    found: dict[str, Any] = {"Preprocessing": asdict(manifest.settings)}
+    if pretrained:
+        found["Model"] = pretrained["summary"].get("model")
+        found["Pretraining"] = pretrained["summary"].get("settings")
+    for entry in tasks:
+        found[f"Fine-tuning: {entry['name']}"] = entry["summary"].get("settings")
+    return {name: values for name, values in found.items() if isinstance(values, dict) and values}
+
+
+def checksums(manifest: Manifest, folders: dict[str, str]) -> list[tuple[str, str]]:
+    """(what, SHA-256) of the vocabulary and of each model directory's weights; `folders`: name -> directory."""
+    found = [("vocabulary", str(manifest.vocabulary["sha256"]))]
+    for name, folder in folders.items():
+        found += [(f"{name}: {file}", digest) for file, digest in runs.checksum(folder, "model.safetensors")]
+    return found
+
+
+def export(folder: str) -> dict[str, Any]:
+    """An export: its files with sizes, and what its card says."""
+    if not storage.exists(folder):
+        raise UserError(f"the export {folder} does not exist; name the folder that export wrote, or leave it out")
+    files = [file for file in storage.match([storage.join(folder, "**")])]
+    cards = [storage.read_json(file.path) for file in files if file.path.endswith(".json") and file.bytes < 1 << 20]
+    facts = {
+        name: value
+        for card in cards
+        if isinstance(card, dict)
+        for name, value in card.items()
+        if isinstance(value, int | float | str)
+    }
+    shown = [{"name": file.path.removeprefix(folder).lstrip("/"), "bytes": file.bytes} for file in files]
+    return {"files": shown, "bytes": sum(file.bytes for file in files), "facts": facts}

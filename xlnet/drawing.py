@@ -1,0 +1,110 @@
+"""A training record drawn as text: its pieces with segments, targets, and what one target may see."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xlnet.corpus import orders
+from xlnet.corpus.settings import CorpusSettings
+from xlnet.errors import UserError
+from xlnet.text import SPACE, Tokenizer
+from xlnet.vocab import CLS, EOD, EOP, SEP, SPECIAL_PIECES
+
+LONGEST = 2048  # pieces; a longer record is no longer looked at
+NAMES = ("reuse", "A", "B")
+MARKS = {SPECIAL_PIECES[EOP]: "¶", SPECIAL_PIECES[EOD]: "◼", SPACE: "␣"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One position of a record, as the page shows it."""
+
+    text: str
+    segment: str  # reuse, A or B; that of <cls> is B's, where it stands
+    begins_word: bool
+    functional: bool  # <sep>, <cls>
+    mark: bool  # <eop>, <eod> and a space of its own: shown as ¶, ◼ and ␣
+    place: int | None  # of a target: when in its half it is predicted, from 1; None: not predicted
+    chosen: bool
+    seen: bool  # by the chosen target
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A record's pieces, and of the chosen target when it is predicted, among how many, and what it sees."""
+
+    pieces: list[Piece]
+    b_follows_a: bool
+    targets: int
+    chosen: Piece
+    of: int
+    sees: int
+
+
+def draw(
+    record: Mapping[str, NDArray[np.int64]],
+    *,
+    tokenizer: Tokenizer,
+    settings: CorpusSettings,
+    position: int | None = None,
+) -> Drawing:
+    """A decoded record, and in it one target: that at `position`, or the middle one of the second half's.
+
+    Raises KeyError, IndexError or ValueError when the record is not one of these settings and this vocabulary.
+    """
+    pieces, order = record["input"], record["order"]
+    if not len(pieces) == len(order) == len(record["is_masked"]) == settings.sequence_length:
+        raise ValueError(f"a record of {len(pieces)} pieces, the manifest says {settings.sequence_length}")
+    functional = np.isin(pieces, (SEP, CLS))
+    target = record["is_masked"].astype(bool) & ~functional
+    places = _places(order, target, reuse_length=settings.reuse_length)
+    chosen = _middle(places, reuse_length=settings.reuse_length) if position is None else position
+    if not (0 <= chosen < len(places) and places[chosen]):
+        where = ", ".join(map(str, np.flatnonzero(places)))
+        raise UserError(f"position {chosen} is no target; targets are at {where}")
+    sees = orders.visible(order, target, functional, reuse_length=settings.reuse_length)[chosen]
+    drawn = [
+        Piece(
+            text=MARKS.get(surface, surface.removeprefix(SPACE)),
+            segment=_segment(position, int(record["seg_id"][position]), settings.reuse_length),
+            begins_word=surface.startswith((SPACE, "<")),
+            functional=bool(functional[position]),
+            mark=surface in MARKS,
+            place=int(places[position]) or None,
+            chosen=position == chosen,
+            seen=bool(sees[position]),
+        )
+        for position, surface in enumerate(map(tokenizer.piece, pieces.tolist()))
+    ]
+    half = slice(settings.reuse_length, None) if chosen >= settings.reuse_length else slice(settings.reuse_length)
+    return Drawing(
+        pieces=drawn,
+        b_follows_a=bool(record["label"][0]),
+        targets=int(target.sum()),
+        chosen=drawn[chosen],
+        of=int(target[half].sum()),
+        sees=int(sees.sum()),
+    )
+
+
+def _places(order: "Int[n]", target: "Bool[n]", *, reuse_length: int) -> "Int[n]":
+    """Of each target the place, from 1, in which its half predicts it; 0 elsewhere."""
+    places = np.zeros(len(order), np.int64)
+    for half in (np.arange(len(order)) < reuse_length, np.arange(len(order)) >= reuse_length):
+        positions = np.flatnonzero(target & half)
+        places[positions[np.argsort(order[positions])]] = np.arange(1, len(positions) + 1)
+    return places
+
+
+def _middle(places: "Int[n]", *, reuse_length: int) -> int:
+    new = places[reuse_length:]
+    half, start = (new, reuse_length) if new.any() else (places[:reuse_length], 0)
+    if not half.any():
+        raise ValueError("a record without targets")
+    return start + int(np.flatnonzero(half == (half.max() + 1) // 2)[0])
+
+
+def _segment(position: int, segment: int, reuse_length: int) -> str:
+    return NAMES[0] if position < reuse_length else NAMES[1 + min(segment, 1)]

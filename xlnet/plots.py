@@ -1,0 +1,105 @@
+"""Curves as inline SVG that takes its colours and its typeface from the page around it."""
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from xlnet.runs import Points
+
+# Stand-ins that matplotlib writes and the page's variables replace, so that one drawing fits light and dark.
+INK, MUTED, RULE = "#010101", "#020202", "#030303"
+SERIES = ("#040404", "#050505", "#060606", "#070707")
+_VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule"} | {c: f"series-{k}" for k, c in enumerate(SERIES, 1)}
+SIZE = (6.6, 3.7)  # inches of 72 units: text of 12 is legible on a phone and not loud on a desk
+_STYLES = ("-", "--", "-.", ":")
+_MARKS = ("o", "s", "^", "D")
+
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a dollar in a task's name is a dollar
+    "font.size": 12,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "text.color": INK,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.xmargin": 0.01,
+    "legend.frameon": False,
+    "legend.handlelength": 2.0,
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A named line; with marks, each of its points is shown."""
+
+    name: str
+    points: Points
+    marks: bool = False
+
+
+@dataclass(frozen=True)
+class Level:
+    """A named horizontal line."""
+
+    name: str
+    value: float
+
+
+def lines(curves: Sequence[Curve], *, name: str, label: str, unit: str, levels: Sequence[Level] = ()) -> Markup:
+    """Curves over training steps. `name` keeps the drawing's ids apart from another's, `label` is its description."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axes = figure.subplots()
+        for number, curve in enumerate(curve for curve in curves if curve.points):
+            axes.plot(
+                *zip(*curve.points, strict=True),
+                color=SERIES[number % len(SERIES)],
+                linestyle=_STYLES[number % len(_STYLES)],
+                linewidth=1.6,
+                marker=_MARKS[number % len(_MARKS)] if curve.marks else None,
+                markersize=4.5,
+                label=_short(curve.name),
+            )
+        for level in levels:
+            axes.axhline(level.value, color=MUTED, linestyle=":", linewidth=1.6, label=_short(level.name))
+        axes.grid(axis="y")
+        axes.tick_params(length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel("step")
+        axes.set_ylabel(unit)
+        figure.legend(loc="outside upper left", ncols=3, borderaxespad=0, columnspacing=1.4)
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return Markup(_inline(stream.getvalue(), name=name, label=label))
+
+
+def _short(name: str, most: int = 28) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _inline(svg: str, *, name: str, label: str) -> str:
+    """The drawing without what only a file of its own needs."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"', "", svg, count=1)
+    svg = re.sub(r' xmlns(?::\w+)?="[^"]*"| version="1.1"', "", svg)
+    svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    for stand_in, variable in _VARIABLES.items():
+        svg = svg.replace(stand_in, f"var(--{variable})")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
