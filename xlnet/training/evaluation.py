@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from xlnet import storage
+from xlnet.errors import UserError
 from xlnet.serving.predictor import Predictor
 from xlnet.tasks import sentence
 from xlnet.training.finetuning_watch import measure
@@ -17,6 +18,8 @@ def evaluate(*, model: str, data: str, output: str, batch_size: int = 32, progre
     line for each example. Raises UserError for a bad row or a label that the model does not know.
     """
     storage.refuse_occupied(output)
+    if batch_size < 1:
+        raise UserError(f"batch_size is {batch_size}, wanted is 1 or more")
     predictor = Predictor.load(model)
     examples = sentence.read(data, columns=sentence.Columns(**predictor.head["columns"]))
     truth = sentence.targets(examples, predictor.classes)
