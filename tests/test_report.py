@@ -134,7 +134,7 @@ def _put_training(root: Path) -> None:
     wrong = {"text": f"surely wrong {HOSTILE}", "truth": "no", "predicted": HOSTILE, "probabilities": [0.01, 0.99]}
     right = {"text": "rightly so", "truth": "no", "predicted": "no", "probabilities": [0.999, 0.001]}
     put_lines(root / "evaluation/predictions.jsonl", [right, wrong])
-    put_json(root / "exported/1/card.json", {"signature": "serving_default"})
+    put_json(root / "exported/1/model-card.json", {"signature": "serving_default"})
 
 
 def test_what_was_measured_stands_on_the_page(run):
@@ -167,6 +167,12 @@ def test_what_is_not_given_is_left_out(run):
     assert 'id="tasks"' not in page
     assert "<svg" not in page
     assert 'id="record"' in page
+
+
+def test_without_timings_the_stages_own_are_shown(run):
+    page = run.write(timings=None)
+    assert "fine-tuning: from scratch" in page
+    assert "in all stages" not in page
 
 
 def test_a_regression_is_shown_without_classes(run):

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -118,7 +118,7 @@ def pretraining(folder: str) -> dict[str, Any]:
             **final,
             "validation_loss": validation,
             "unigram_loss": unigram,
-            "gain": None if None in (validation, unigram) else float(unigram) - float(validation),
+            "gain": None if validation is None or unigram is None else float(unigram) - float(validation),
             "loss_plot": plots.lines(
                 curves, name="loss", label="Loss over steps", unit="loss, nats per piece", levels=levels
             ),
@@ -178,39 +178,3 @@ def task_plot(tasks: Sequence[dict[str, Any]]) -> Any:
         return None
     unit = "loss on dev examples" if measured else "training loss"
     return plots.lines(curves, name="tasks", label="Fine-tuning: loss over steps", unit=unit)
-
-
-def settings(manifest: Manifest, pretrained: dict[str, Any] | None, tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Name of a stage -> its settings."""
-    found: dict[str, Any] = {"Preprocessing": asdict(manifest.settings)}
-    if pretrained:
-        found["Model"] = pretrained["summary"].get("model")
-        found["Pretraining"] = pretrained["summary"].get("settings")
-    for entry in tasks:
-        found[f"Fine-tuning: {entry['name']}"] = entry["summary"].get("settings")
-    return {name: values for name, values in found.items() if isinstance(values, dict) and values}
-
-
-def checksums(manifest: Manifest, folders: dict[str, str]) -> list[tuple[str, str]]:
-    """(what, SHA-256) of the vocabulary and of each model directory's weights; `folders`: name -> directory."""
-    found = [("vocabulary", str(manifest.vocabulary["sha256"]))]
-    for name, folder in folders.items():
-        found += [(f"{name}: {file}", digest) for file, digest in runs.checksum(folder, "model.safetensors")]
-    return found
-
-
-def export(folder: str) -> dict[str, Any]:
-    """An export: its files with sizes, and what its card says."""
-    if not storage.exists(folder):
-        raise UserError(f"the export {folder} does not exist; name the folder that export wrote, or leave it out")
-    files = [file for file in storage.match([storage.join(folder, "**")])]
-    cards = [storage.read_json(file.path) for file in files if file.path.endswith(".json") and file.bytes < 1 << 20]
-    facts = {
-        name: value
-        for card in cards
-        if isinstance(card, dict)
-        for name, value in card.items()
-        if isinstance(value, int | float | str)
-    }
-    shown = [{"name": file.path.removeprefix(folder).lstrip("/"), "bytes": file.bytes} for file in files]
-    return {"files": shown, "bytes": sum(file.bytes for file in files), "facts": facts}

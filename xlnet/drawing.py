@@ -89,7 +89,7 @@ def draw(
     )
 
 
-def _places(order: "Int[n]", target: "Bool[n]", *, reuse_length: int) -> "Int[n]":
+def _places(order: NDArray[np.int64], target: NDArray[np.bool_], *, reuse_length: int) -> NDArray[np.int64]:
     """Of each target the place, from 1, in which its half predicts it; 0 elsewhere."""
     places = np.zeros(len(order), np.int64)
     for half in (np.arange(len(order)) < reuse_length, np.arange(len(order)) >= reuse_length):
@@ -98,7 +98,7 @@ def _places(order: "Int[n]", target: "Bool[n]", *, reuse_length: int) -> "Int[n]
     return places
 
 
-def _middle(places: "Int[n]", *, reuse_length: int) -> int:
+def _middle(places: NDArray[np.int64], *, reuse_length: int) -> int:
     new = places[reuse_length:]
     half, start = (new, reuse_length) if new.any() else (places[:reuse_length], 0)
     if not half.any():

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -17,7 +18,7 @@ SIZE = (6.6, 3.7)  # inches of 72 units: text of 12 is legible on a phone and no
 _STYLES = ("-", "--", "-.", ":")
 _MARKS = ("o", "s", "^", "D")
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a dollar in a task's name is a dollar
     "font.size": 12,

@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from xlnet import __version__, chapters, storage
+from xlnet import __version__, chapters, provenance, storage
 from xlnet.chapters import Task
 from xlnet.errors import UserError
 
@@ -28,9 +28,9 @@ def write(
 ) -> None:
     """Write the page to `output`, whole or not at all.
 
-    `data` and `validation` are data sets, `pretraining` is the folder of a run, `timings` gives a stage's seconds;
-    what is None is left out. Same inputs, same bytes. Raises UserError, naming the file, for what is missing or
-    broken.
+    `data` and `validation` are data sets, `pretraining` is the folder of a run, `timings` gives the seconds of every
+    stage; without it those are shown that stages wrote down. What is None is left out. Same inputs, same bytes.
+    Raises UserError, naming the file, for what is missing or broken.
     """
     if not output or (not storage.is_remote(output) and os.path.isdir(output)):
         raise UserError(f"the output {output!r} is a folder; name the file to write, for example report.html")
@@ -50,10 +50,11 @@ def write(
         pretraining=pretrained,
         tasks=measured,
         task_plot=chapters.task_plot(measured),
-        settings=chapters.settings(manifest, pretrained, measured),
-        checksums=chapters.checksums(manifest, folders),
-        exported=None if exported is None else chapters.export(exported),
-        timings=dict(timings or {}),
+        settings=provenance.settings(manifest, pretrained, measured),
+        checksums=provenance.checksums(manifest, folders),
+        exported=None if exported is None else provenance.export(exported),
+        timings=dict(timings or provenance.stage_seconds(pretrained, measured)),
+        total=sum(timings.values()) if timings else None,
         version=__version__,
     )
     storage.publish(output, page.encode())
