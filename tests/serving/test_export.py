@@ -106,6 +106,12 @@ def test_the_card_tells_files_checksums_and_the_difference_found(exported):
     assert card["files"]["spiece.model"] == storage.sha256(f"{model}/spiece.model") == card["vocabulary_sha256"]
 
 
+def test_every_weight_is_written_once(exported):
+    _, output, card = exported
+    written = storage.match([f"{output}/1/variables/variables.data-*"])[0].bytes
+    assert card["parameters"] * 4 <= written < card["parameters"] * 4 + 20_000
+
+
 def test_a_regression_of_pairs_is_exported(saved, tmp_path):
     card = export(model=saved(REGRESSION), output=str(tmp_path / "out"))
     assert card["signature"]["outputs"] == ["logits"]
@@ -129,7 +135,7 @@ def test_an_export_that_differs_is_not_published(saved, tmp_path, monkeypatch):
         write(wrong, folder)
 
     monkeypatch.setattr(exporting, "write", spoiled)
-    with pytest.raises(UserError, match=r"the exported model's logits differ by 2\.\de-05"):
+    with pytest.raises(UserError, match=r"the exported logits differ by 2\.\de-05"):
         export(model=saved(HEAD), output=str(tmp_path / "runs" / "out"))
     assert list((tmp_path / "runs").iterdir()) == []
 
