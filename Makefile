@@ -19,7 +19,7 @@ help:  ## What can be made
 .PHONY: demo
 demo: $(RUN)  ## The whole chain on real text, in minutes: CORPUS='my/*.txt' takes yours
 	@rm -rf $(DEMO)
-	@$(VENV)/bin/python -m demo.gather --output $(DEMO)/text $(if $(CORPUS),--corpus '$(CORPUS)')
+	@$(VENV)/bin/python -m demo.gather --output $(DEMO)/text $(if $(CORPUS),--corpus $(foreach f,$(CORPUS),'$(f)'))
 	@$(VENV)/bin/xlnet pipeline run --config configs/demo.yaml --output $(DEMO)/run --title "XLNet demonstration" \
 		--corpus $(DEMO)/text/corpus/train.txt --heldout $(DEMO)/text/corpus/heldout.txt \
 		--task-train $(DEMO)/text/task/train.tsv --task-dev $(DEMO)/text/task/dev.tsv

@@ -54,7 +54,7 @@ def _check(train: Sequence[Unit], held_out: Sequence[Unit]) -> None:
 
 def corpus_text(units: Sequence[Unit]) -> str:
     """One sentence a line, `<eop>` after a paragraph, an empty line after a document."""
-    return "\n".join("".join("\n".join(paragraph) + " <eop>\n" for paragraph in unit.paragraphs) for unit in units)
+    return "\n".join("".join("\n".join(paragraph) + "<eop>\n" for paragraph in unit.paragraphs) for unit in units)
 
 
 def table_text(found: Sequence[split.Example]) -> str:
