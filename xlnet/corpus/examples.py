@@ -5,16 +5,17 @@ stream, the settings and the shard's number, wherever and whenever they are made
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xlnet.corpus import orders, spans, streams
 from xlnet.corpus.settings import CorpusSettings
-from xlnet.corpus.streams import CLS, SEP, Stream, Windows
+from xlnet.corpus.streams import CLS, SEP, Stream
 
 BLOCK = 1024  # windows made at once; draws are keyed by block, so another number is other data
+NAMES = ("forward", "backward")
 
 Features = dict[str, NDArray[np.integer]]
 
@@ -39,26 +40,20 @@ def examples(
     `is_word_start` [vocabulary size] tells which pieces begin a word.
     """
     count = stream.windows(settings.sequence_length, settings.reuse_length)
+    directions = [stream, stream.backward] if settings.bidirectional else [stream]
     for start in range(0, count, BLOCK):
         windows = range(start, min(start + BLOCK, count))
         key = (settings.seed, pass_index, shard, start)
-        rows = [_rows(stream, windows, is_word_start=is_word_start, settings=settings, key=("forward", *key))]
-        if settings.bidirectional:
-            key = ("backward", *key)
-            rows.append(_rows(stream.backward, windows, is_word_start=is_word_start, settings=settings, key=key))
-        yield {
-            name: np.stack([row[name] for row in rows], axis=1).reshape(-1, rows[0][name].shape[1]) for name in rows[0]
-        }
+        rows = [
+            _rows(way, windows, settings=settings, key=(name, *key))
+            for name, way in zip(NAMES, directions, strict=False)
+        ]
+        together = {name: _interleave([row[name] for row in rows]) for name in rows[0]}
+        is_masked = _masks(together["input"], is_word_start=is_word_start, settings=settings, key=key)
+        yield together | {"is_masked": is_masked.view(np.uint8)}
 
 
-def _rows(
-    stream: Stream,
-    windows: range,
-    *,
-    is_word_start: NDArray[np.bool_],
-    settings: CorpusSettings,
-    key: tuple[int | str, ...],
-) -> Features:
+def _rows(stream: Stream, windows: range, *, settings: CorpusSettings, key: tuple[int | str, ...]) -> Features:
     cut = streams.cut_windows(
         stream,
         windows,
@@ -77,27 +72,47 @@ def _rows(
         "input": cut.input,
         "target": cut.target,
         "seg_id": cut.seg_id,
-        "is_masked": _masks(cut, is_word_start=is_word_start, settings=settings, key=key).view(np.uint8),
         "order": order,
         "label": cut.label[:, None],
     }
 
 
+def _interleave(rows: Sequence[NDArray[np.integer]]) -> NDArray[np.integer]:
+    """Row 0 of each array, then row 1 of each, ..."""
+    return rows[0] if len(rows) == 1 else np.stack(rows, axis=1).reshape(-1, rows[0].shape[1])
+
+
 def _masks(
-    cut: Windows, *, is_word_start: NDArray[np.bool_], settings: CorpusSettings, key: tuple[int | str, ...]
+    pieces: NDArray[np.int32], *, is_word_start: NDArray[np.bool_], settings: CorpusSettings, key: tuple[int, ...]
 ) -> NDArray[np.bool_]:
-    """Which pieces are predicted [windows, sequence_length]; spans are drawn in reading order, each half by itself."""
-    step = -1 if key[0] == "backward" else 1
-    is_start = is_word_start[cut.input]
-    is_functional = (cut.input == SEP) | (cut.input == CLS)
-    masks = []
-    for half, part in enumerate((slice(None, settings.reuse_length), slice(settings.reuse_length, None))):
-        mask = spans.sample(
-            is_start[:, part][:, ::step],
-            is_functional[:, part][:, ::step],
-            goal=settings.goals[half],
+    """Which pieces are predicted [rows, sequence_length]; spans are drawn in reading order, each half by itself."""
+    rows = len(pieces)
+    halves = []
+    parts = pieces[:, : settings.reuse_length], pieces[:, settings.reuse_length :]
+    for goal, part in zip(settings.goals, parts, strict=True):
+        reading = _turn(part, settings)
+        halves.append((is_word_start.take(reading), (reading == SEP) | (reading == CLS), np.full(rows, goal)))
+    if settings.reuse_length == settings.new_length:  # as is usual: then both halves are drawn at once, in less time
+        halves = [tuple(map(np.concatenate, zip(*halves, strict=True)))]
+    masks = [
+        spans.sample(
+            is_start,
+            is_functional,
+            goals=goals,
             settings=settings,
             draws=spans.RandomDraws(generator("spans", half, *key)),
         )
-        masks.append(mask[:, ::step])
-    return np.concatenate(masks, axis=1)
+        for half, (is_start, is_functional, goals) in enumerate(halves)
+    ]
+    if len(masks) == 1:
+        masks = [masks[0][:rows], masks[0][rows:]]
+    return np.concatenate([_turn(mask, settings) for mask in masks], axis=1)
+
+
+def _turn(rows: NDArray[np.generic], settings: CorpusSettings) -> NDArray[np.generic]:
+    """Backward rows turned around: the text in reading order, and from there back."""
+    if not settings.bidirectional:
+        return rows
+    turned = rows.copy()
+    turned[1::2] = rows[1::2, ::-1]
+    return turned

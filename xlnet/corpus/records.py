@@ -17,9 +17,9 @@ from xlnet import storage
 from xlnet.errors import UserError
 
 BYTES, VARINT = 2, 0  # wire types of protocol buffers
-_FEATURES = _KEY = _PACKED = 1 << 3 | BYTES  # field 1 of Example, of a map entry, of Int64List
-_VALUE = 2 << 3 | BYTES  # field 2 of a map entry
-_INT64_LIST = 3 << 3 | BYTES  # field 3 of Feature
+_FEATURES = _ENTRY = _KEY = _PACKED = bytes([1 << 3 | BYTES])  # field 1 of Example, Features, an entry, Int64List
+_VALUE = bytes([2 << 3 | BYTES])  # field 2 of an entry
+_INT64_LIST = bytes([3 << 3 | BYTES])  # field 3 of Feature
 _TABLE = 1 << 17  # numbers below are looked up: every vocabulary that is in use
 _BLOCK = 64  # records at once: their arrays stay in the processor's cache
 _LONGEST = 1 << 30  # bytes; a longer record is a damaged length
@@ -41,11 +41,12 @@ def _encode(features: Mapping[str, NDArray[np.integer]]) -> list[bytes]:
     ends = [[0, *np.cumsum(sizes).tolist()] for _, _, sizes in columns]
     records = []
     for row in range(len(ends[0]) - 1):
-        parts = []
+        parts = [b""]
         for (name, content, _), end in zip(columns, ends, strict=True):
-            parts += (_header(name, end[row + 1] - end[row]), content[end[row] : end[row + 1]])
-        body = b"".join(parts)
-        records.append(b"".join((bytes([_FEATURES]), _varint(len(body)), body)))
+            start, stop = end[row], end[row + 1]
+            parts += (_header(name, stop - start), content[start:stop])
+        parts[0] = _FEATURES + _varint(sum(map(len, parts)))
+        records.append(b"".join(parts))
     return records
 
 
@@ -61,36 +62,37 @@ def _varints(values: NDArray[np.integer]) -> tuple[bytes, NDArray[np.int64]]:
         # Looked up: a fifth of the time. Tables of a few sizes, so that small numbers find theirs in the cache.
         spread, keep = (table.take(values) for table in _tables(high.bit_length()))
     else:
-        spread, keep = _spell(values.astype(np.uint32))
+        spread, keep = _spell(values.astype("<u4"))
     kept = keep.view(np.bool_)
     return spread.view(np.uint8).ravel().compress(kept.ravel()).tobytes(), np.count_nonzero(kept, axis=1)
 
 
-def _spell(values: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Four bytes for each number, little end first: its groups of seven bits, and 1 for each byte that is needed."""
-    spread, keep = values & np.uint32(0x7F), np.ones_like(values)
-    for place in range(1, 4):
-        goes_on = (values >= 1 << 7 * place).astype(np.uint32)
-        spread |= goes_on << np.uint32(8 * place - 1)  # the byte before says that another one follows
-        spread |= (values << np.uint32(place)) & np.uint32(0x7F << 8 * place)
-        keep |= goes_on << np.uint32(8 * place)
-    return spread.astype("<u4", copy=False), keep.astype("<u4", copy=False)
+def _spell(values: NDArray[np.unsignedinteger]) -> tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger]]:
+    """As many bytes for each number as its type has: its groups of seven bits, and 1 for each byte that is needed."""
+    kind = values.dtype.type
+    spread, keep = values & kind(0x7F), np.ones_like(values)
+    for place in range(1, values.itemsize):
+        goes_on = (values >= 1 << 7 * place).astype(values.dtype)
+        spread |= goes_on << kind(8 * place - 1)  # the byte before says that another one follows
+        spread |= (values << kind(place)) & kind(0x7F << 8 * place)
+        keep |= goes_on << kind(8 * place)
+    return spread, keep
 
 
 @cache
-def _tables(bits: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    return _spell(np.arange(1 << bits, dtype=np.uint32))
+def _tables(bits: int) -> tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger]]:
+    return _spell(np.arange(1 << bits, dtype="<u2" if bits <= 14 else "<u4"))
 
 
 @cache
 def _header(name: str, size: int) -> bytes:
     """What stands before the packed numbers of a feature in an Example."""
     key = name.encode()
-    packed = bytes([_PACKED]) + _varint(size)
-    int64_list = bytes([_INT64_LIST]) + _varint(len(packed) + size) + packed
-    value = bytes([_VALUE]) + _varint(len(int64_list) + size) + int64_list
-    entry = bytes([_KEY]) + _varint(len(key)) + key + value
-    return bytes([_FEATURES]) + _varint(len(entry) + size) + entry
+    packed = _PACKED + _varint(size)
+    int64_list = _INT64_LIST + _varint(len(packed) + size) + packed
+    value = _VALUE + _varint(len(int64_list) + size) + int64_list
+    entry = _KEY + _varint(len(key)) + key + value
+    return _ENTRY + _varint(len(entry) + size) + entry
 
 
 @cache

@@ -13,18 +13,17 @@ from numpy.typing import NDArray
 
 from xlnet.corpus.settings import CorpusSettings
 
-POSITION_BITS = 16
-TAKEN = np.uint64((1 << 64) - 1)
+Indices = NDArray[np.int64]
 
 
 class Draws(Protocol):
-    """Where chance comes from; every number is uniform in [0, 1)."""
+    """Where chance comes from: numbers uniform in [0, 1), for the windows that are named [rows]."""
 
-    def span(self, windows: int) -> NDArray[np.float64]:
-        """For one round: what decides the length and the place of a span in each window [2, windows]."""
+    def span(self, rows: Indices) -> NDArray[np.float64]:
+        """What decides the length and the place of the next span [2, rows]."""
 
-    def fill(self, windows: int, length: int) -> NDArray[np.float64]:
-        """A number for each piece: the free pieces with the smallest are taken [windows, length]."""
+    def piece(self, rows: Indices) -> NDArray[np.float64]:
+        """What decides the next single piece [rows]."""
 
 
 @dataclass(frozen=True)
@@ -33,69 +32,75 @@ class RandomDraws:
 
     generator: np.random.Generator
 
-    def span(self, windows: int) -> NDArray[np.float64]:
+    def span(self, rows: Indices) -> NDArray[np.float64]:
         """See Draws."""
-        return self.generator.random((2, windows))
+        return self.generator.random((2, rows.size))
 
-    def fill(self, windows: int, length: int) -> NDArray[np.float64]:
+    def piece(self, rows: Indices) -> NDArray[np.float64]:
         """See Draws."""
-        return self.generator.random((windows, length))
+        return self.generator.random(rows.size)
 
 
 class Proposal(NamedTuple):
-    """The next span of some windows, each an array [rows]."""
+    """The next spans of some windows, each an array [rows]; positions count on from window to window."""
 
-    begin: NDArray[np.int64]  # piece
-    end: NDArray[np.int64]  # piece after the last; `begin` where nothing fits
-    cursor: NDArray[np.int64]  # where the next context begins
-    exists: NDArray[np.bool_]  # False at the window's end
+    begin: Indices
+    end: Indices  # the position after the last; `begin` where nothing fits
+    cursor: Indices  # where the next context begins
+    exists: NDArray[np.bool_]  # False where the window has ended
 
 
 def sample(
     is_start: NDArray[np.bool_],
     is_functional: NDArray[np.bool_],
     *,
-    goal: int | None,
+    goals: Indices | None,
     settings: CorpusSettings,
     draws: Draws,
 ) -> NDArray[np.bool_]:
     """The pieces to be predicted in each window of one part [windows, length].
 
-    `is_start`: the piece begins a word; `is_functional`: it is <sep> or <cls>. With `span_unit` "word" exactly `goal`
-    pieces, none of them functional; with "piece" exactly `goal`, where a functional one is no target later. Spans that
-    would exceed the goal are shortened; what is missing at the end is made up of free pieces, chosen uniformly. With
-    a `goal` of None the spans are taken as they come.
+    `is_start`: the piece begins a word; `is_functional`: it is <sep> or <cls>. With `span_unit` "word" exactly
+    `goals` [windows] pieces, none of them functional; with "piece" exactly as many, where a functional one is no
+    target later. Spans that would exceed the goal are shortened; what is missing at the end is made up of free pieces,
+    chosen uniformly. With `goals` of None the spans are taken as they come.
     """
+    windows, length = is_start.shape
     by_word = settings.span_unit == "word"
     spans = _WordSpans(is_start, is_functional, settings) if by_word else _PieceSpans(is_start, settings)
-    is_masked, taken = _draw_spans(spans, goal=goal, settings=settings, draws=draws)
-    if goal is not None:
-        _fill(is_masked, goal - taken, barred=is_functional if by_word else None, draws=draws)
+    limits = np.full(windows, length) if goals is None else goals
+    begin, end, missing = _draw_spans(spans, goals=limits, settings=settings, draws=draws)
+    is_masked = np.zeros((windows, length + 1), np.bool_)
+    sizes = end - begin
+    is_masked.ravel()[np.arange(sizes.sum()) + np.repeat(begin - np.cumsum(sizes) + sizes, sizes)] = True
+    is_masked = is_masked[:, :-1]
+    if goals is not None:
+        _fill(is_masked, missing, barred=is_functional if by_word else None, draws=draws)
     return is_masked
 
 
 def _draw_spans(
-    spans: "_WordSpans | _PieceSpans", *, goal: int | None, settings: CorpusSettings, draws: Draws
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """The pieces in spans [windows, length], and how many there are in each window [windows]."""
+    spans: "_WordSpans | _PieceSpans", *, goals: Indices, settings: CorpusSettings, draws: Draws
+) -> tuple[Indices, Indices, Indices]:
+    """All spans, their begins and ends, and how many pieces each window lacks after them [windows]."""
     chances = 1 / np.arange(1, settings.span_longest + 1)
     limits = np.cumsum(chances / chances.sum())[:-1]
-    edges = np.zeros((spans.windows, spans.length + 1), np.int8)  # +1 where a span begins, -1 where it has ended
-    taken, cursor = np.zeros((2, spans.windows), np.int64)
-    rows = np.arange(spans.windows)
+    missing = goals.copy()
+    rows, cursor, room = np.arange(goals.size), np.zeros_like(goals), goals
+    begins, ends = [rows[:0]], [rows[:0]]
     while rows.size:
-        which, where = draws.span(spans.windows)[:, rows]
+        which, where = draws.span(rows)
         units = np.searchsorted(limits, which, side="right") + 1
-        room = spans.length if goal is None else goal - taken[rows]
-        proposal = spans.propose(rows, cursor[rows], units=units, where=where, room=room)
-        rows = rows[proposal.exists]
+        proposal = spans.propose(rows, cursor, units=units, where=where, room=room)
+        rows, room = rows[proposal.exists], room[proposal.exists]
         begin, end = proposal.begin[proposal.exists], proposal.end[proposal.exists]
-        edges[rows, begin] += 1
-        edges[rows, end] -= 1
-        taken[rows] += end - begin
-        cursor[rows] = proposal.cursor[proposal.exists]
-        rows = rows if goal is None else rows[taken[rows] < goal]
-    return np.cumsum(edges[:, :-1], axis=1, dtype=np.int8).view(np.bool_), taken
+        begins.append(begin)
+        ends.append(end)
+        room = room - (end - begin)
+        missing[rows] = room
+        goes_on = room > 0
+        rows, room, cursor = rows[goes_on], room[goes_on], proposal.cursor[proposal.exists][goes_on]
+    return np.concatenate(begins), np.concatenate(ends), missing
 
 
 class _WordSpans:
@@ -106,39 +111,35 @@ class _WordSpans:
     """
 
     def __init__(self, is_start: NDArray[np.bool_], is_functional: NDArray[np.bool_], settings: CorpusSettings) -> None:
-        self.windows, self.length = is_start.shape
+        windows, length = is_start.shape
         self.settings = settings
-        # The words' first pieces, window after window, each window's followed by its length.
-        marks = np.ones((self.windows, self.length + 1), np.bool_)
+        marks = np.ones((windows, length + 1), np.bool_)
         np.greater(is_start, is_functional, out=marks[:, :-1])
-        flat = np.flatnonzero(marks)
-        self.words = marks.sum(axis=1) - 1
+        self.words = np.count_nonzero(marks, axis=1) - 1
         self.first = np.cumsum(self.words + 1) - (self.words + 1)
-        self.starts = flat % (self.length + 1)
-        self.barrier = _next(is_functional)
+        self.starts = np.flatnonzero(marks)  # of all words, window after window; each window's end closes its own
+        marks[:, :-1] = is_functional
+        barriers = np.flatnonzero(marks)
+        before = np.searchsorted(self.starts, barriers, side="right")
+        self.barriers = np.repeat(barriers, np.diff(before, prepend=0))  # what ends the text that a word is in
 
     def propose(
-        self,
-        rows: NDArray[np.int64],
-        cursor: NDArray[np.int64],
-        *,
-        units: NDArray[np.int64],
-        where: NDArray[np.float64],
-        room: NDArray[np.int64] | int,
+        self, rows: Indices, cursor: Indices, *, units: Indices, where: NDArray[np.float64], room: Indices
     ) -> Proposal:
         """The next span in each of `rows`: of `units` words, or of the fewer that `room` pieces hold."""
         context = units * self.settings.span_alpha // self.settings.span_beta
         word = cursor + (where * (context - units + 1)).astype(np.int64)
         words, first = self.words[rows], self.first[rows]
-        begin = self.starts[first + np.minimum(word, words)]
-        barrier = self.barrier[rows, begin]
+        at = first + np.minimum(word, words)
+        begin, barrier = self.starts[at], self.barriers[at]
         end = np.minimum(self.starts[first + np.minimum(word + units, words)], barrier)
+        exceeding = np.flatnonzero(end - begin > room)
         for fewer in range(self.settings.span_longest - 1, -1, -1):
-            exceeds = end - begin > room
-            if not exceeds.any():
+            if not exceeding.size:
                 break
-            shorter = np.minimum(self.starts[first + np.minimum(word + fewer, words)], barrier)
-            end = np.where(exceeds, np.minimum(end, shorter), end)
+            last = np.minimum(at[exceeding] + fewer, first[exceeding] + words[exceeding])
+            end[exceeding] = np.minimum(end[exceeding], self.starts[last])
+            exceeding = exceeding[end[exceeding] - begin[exceeding] > room[exceeding]]
         return Proposal(begin, end, cursor + context, word < words)
 
 
@@ -150,18 +151,14 @@ class _PieceSpans:
     """
 
     def __init__(self, is_start: NDArray[np.bool_], settings: CorpusSettings) -> None:
-        self.windows, self.length = is_start.shape
+        windows, self.length = is_start.shape
         self.settings = settings
-        self.next_start = _next(is_start)
+        found = np.full((windows, self.length + 1), self.length, np.int32)
+        np.copyto(found[:, :-1], np.arange(self.length, dtype=np.int32), where=is_start)
+        self.next_start = np.minimum.accumulate(found[:, ::-1], axis=1)[:, ::-1]  # itself, where it is one
 
     def propose(
-        self,
-        rows: NDArray[np.int64],
-        cursor: NDArray[np.int64],
-        *,
-        units: NDArray[np.int64],
-        where: NDArray[np.float64],
-        room: NDArray[np.int64] | int,
+        self, rows: Indices, cursor: Indices, *, units: Indices, where: NDArray[np.float64], room: Indices
     ) -> Proposal:
         """The next span in each of `rows`: of `units` pieces, or of the fewer that there is `room` for."""
         units = np.minimum(units, room)
@@ -169,35 +166,20 @@ class _PieceSpans:
         left = (where * context).astype(np.int64)
         begin = self.next_start[rows, np.minimum(cursor + left, self.length)].astype(np.int64)
         end = begin + units
-        return Proposal(begin, end, end + context - left, end < self.length)
+        offset = rows * (self.length + 1)
+        return Proposal(offset + begin, offset + end, end + context - left, end < self.length)
 
 
-def _next(marks: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """The first marked position from each one on, itself included; the length where there is none [rows, length + 1]."""
-    rows, length = marks.shape
-    found = np.full((rows, length + 1), length, np.int32)
-    np.copyto(found[:, :-1], np.arange(length, dtype=np.int32), where=marks)
-    return np.minimum.accumulate(found[:, ::-1], axis=1)[:, ::-1]
-
-
-def _fill(
-    is_masked: NDArray[np.bool_],
-    missing: NDArray[np.int64],
-    *,
-    barred: NDArray[np.bool_] | None,
-    draws: Draws,
-) -> None:
-    """Mask `missing` more pieces in each window, those free and not barred whose draws are smallest."""
-    windows, length = is_masked.shape
-    # A key carries its position, so that keys differ and sorting them is the same on every machine.
-    keys = (draws.fill(windows, length) * 2.0 ** (63 - POSITION_BITS)).astype(np.uint64) << np.uint64(POSITION_BITS)
+def _fill(is_masked: NDArray[np.bool_], missing: Indices, *, barred: NDArray[np.bool_] | None, draws: Draws) -> None:
+    """Mask `missing` [windows] more pieces: any piece is drawn, and taken where it is free, until there are enough."""
+    if barred is not None:
+        is_masked |= barred
     rows = np.flatnonzero(missing > 0)
-    if not rows.size:
-        return
-    keys = keys[rows] | np.arange(length, dtype=np.uint64)
-    keys[is_masked[rows] if barred is None else is_masked[rows] | barred[rows]] = TAKEN
-    keys.sort(axis=1)
-    most = int(missing.max())
-    chosen = np.arange(most) < missing[rows, None]
-    positions = (keys[:, :most] & np.uint64((1 << POSITION_BITS) - 1)).astype(np.int64)
-    is_masked[np.repeat(rows, missing[rows]), positions[chosen]] = True
+    left = missing[rows]
+    while rows.size:
+        piece = (draws.piece(rows) * is_masked.shape[1]).astype(np.int64)
+        left = left - ~is_masked[rows, piece]
+        is_masked[rows, piece] = True
+        rows, left = rows[left > 0], left[left > 0]
+    if barred is not None:
+        is_masked &= ~barred
