@@ -101,7 +101,7 @@ def test_no_paragraph_twice(folder):
 def test_every_example_stands_in_the_corpus(folder):
     corpus = " ".join((folder / "corpus/train.txt").read_text().split())
     examples = rows(folder / "task/train.tsv")
-    assert all(f"{text} <eop>" in corpus for text, *_ in examples)
+    assert all(f"{text}<eop>" in corpus for text, *_ in examples)
     assert all(16 <= len(text.split()) <= 120 for text, *_ in examples)
 
 

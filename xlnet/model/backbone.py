@@ -15,6 +15,7 @@ from xlnet.errors import UserError
 from xlnet.model.attention import Biases
 from xlnet.model.block import Block
 from xlnet.model.config import ModelConfig
+from xlnet.model.dropout import dropout
 from xlnet.model.positions import distance_table
 from xlnet.model.visibility import causal, content_view, query_view
 
@@ -210,7 +211,7 @@ class Backbone(keras.layers.Layer):
 
     def _drop(self, values: Any, *, training: bool) -> Any:
         rate = self.config.dropout
-        return keras.random.dropout(values, rate, seed=self.random) if training and rate else values
+        return dropout(values, rate, seed=self.random) if training and rate else values
 
 
 def _remember(memory: Any, content: Any, memory_length: int, reuse_length: int | None) -> Any:

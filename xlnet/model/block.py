@@ -124,7 +124,7 @@ class Block(keras.layers.Layer):
         return from_heads(heads, self._weight("rel_attn/o/kernel"))
 
     def _drop(self, values: Any, *, rate: float, training: bool) -> Any:
-        return keras.random.dropout(values, rate, seed=self.random) if training and rate else values
+        return dropout(values, rate, seed=self.random) if training and rate else values
 
     def _normalize(self, part: str, hidden: Any) -> Any:
         return layer_norm(hidden, self._weight(f"{part}/LayerNorm/gamma"), self._weight(f"{part}/LayerNorm/beta"))

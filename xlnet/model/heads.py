@@ -130,7 +130,7 @@ class SequenceSummary(keras.layers.Layer):
         return ops.convert_to_tensor(self._named[name])
 
     def _drop(self, values: Any, rate: float, *, training: bool | None) -> Any:
-        return keras.random.dropout(values, rate, seed=self.random) if training and rate else values
+        return dropout(values, rate, seed=self.random) if training and rate else values
 
 
 class SequenceClassifier(keras.Model):

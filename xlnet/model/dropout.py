@@ -1,0 +1,34 @@
+"""Dropout whose random bits cost a handful of integer operations an element.
+
+Keras draws its masks with a generator of many rounds, which XLA computes in scalar code and again in every consumer:
+on a CPU that took five times as long as all the rest of a training step. Here bit `i` of a call is a hash of `i`
+and of the call's seed (two rounds of the "lowbias32" mixer of C. Wellons, bias 0.17), cheap enough to be recomputed.
+"""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def dropout(values: Any, rate: float, *, seed: keras.random.SeedGenerator) -> Any:
+    """Values of any shape, each with probability `rate` set to 0, the others scaled by 1 / (1 - rate)."""
+    shape = ops.shape(values)
+    kept = _bits(shape, seed) >= ops.cast(round(rate * 2**32), "uint32")
+    return ops.where(kept, values * (1.0 / (1.0 - rate)), ops.zeros_like(values))
+
+
+def _bits(shape: Any, seed: keras.random.SeedGenerator) -> Any:
+    """uint32 [shape], independent between calls and between positions."""
+    first, second = ops.unstack(ops.cast(seed.next(), "uint32"))
+    size = math.prod(shape) if all(isinstance(length, int) for length in shape) else ops.prod(ops.stack(shape))
+    counter = ops.reshape(ops.cast(ops.arange(size, dtype="int32"), "uint32"), shape)  # no uint32 range in XLA
+    return _mixed(ops.bitwise_xor(counter, _mixed(first + _mixed(second))))
+
+
+def _mixed(bits: Any) -> Any:
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        bits = ops.bitwise_xor(bits, ops.right_shift(bits, ops.cast(shift, "uint32")))
+        bits = bits * ops.cast(factor, "uint32")
+    return ops.bitwise_xor(bits, ops.right_shift(bits, ops.cast(16, "uint32")))
