@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +22,7 @@ TINY = ModelConfig(
     vocab_size=2000, layers=2, model_dim=16, heads=2, head_dim=8, feedforward_dim=32, initializer_stddev=0.3
 )
 TEXTS = ["A first text, with 1,000 numbers.", "Short.", "word " * 60]
-HEAD = {
+HEAD: dict[str, Any] = {
     "task": "classification",
     "classes": ["a", "b", "c"],
     "summary": "last",

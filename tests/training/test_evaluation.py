@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ from xlnet.training.evaluation import evaluate
 TINY = ModelConfig(
     vocab_size=2000, layers=1, model_dim=16, heads=2, head_dim=8, feedforward_dim=32, initializer_stddev=0.5
 )
-HEAD = {
+HEAD: dict[str, Any] = {
     "task": "classification",
     "classes": ["no", "yes"],
     "summary": "last",
@@ -141,8 +142,8 @@ def test_answers_are_asked_in_batches_of_one_shape():
         shapes.append(inputs["pieces"].shape)
         return inputs["pieces"] * 2
 
-    told = []
-    found = answers(double, {"pieces": np.arange(14).reshape(7, 2)}, batch_size=3, report=told.append)
+    told: list[int] = []
+    found = answers(double, {"pieces": np.arange(14, dtype=np.int32).reshape(7, 2)}, batch_size=3, report=told.append)
     assert found.tolist() == (np.arange(14).reshape(7, 2) * 2).tolist()
     assert shapes == [(3, 2)] * 3
     assert told == [3, 6, 7]

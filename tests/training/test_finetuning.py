@@ -19,7 +19,7 @@ from xlnet.training.finetuning_settings import FinetuningSettings
 GOOD, BAD = ["fine", "great", "lovely"], ["awful", "poor", "sad"]
 FILLER = ["the", "film", "is", "and", "we", "saw", "it", "again", "music", "story"]
 TINY = ModelConfig(layers=1, model_dim=16, heads=2, head_dim=8, feedforward_dim=32, dropout=0.0, attention_dropout=0.0)
-QUICK = FinetuningSettings(sequence_length=16, batch_size=16, learning_rate=1e-2, epochs=6, jit_compile=False)
+QUICK = FinetuningSettings(sequence_length=16, batch_size=16, learning_rate=1e-2, epochs=8, jit_compile=False)
 
 
 def sentence(draw, word, *, filler=6):
@@ -77,7 +77,7 @@ def metrics(output):
 def test_words_that_decide_the_class_are_learned(run):
     _, summary = run
     assert summary["dev_accuracy"] == 1.0
-    assert summary["steps"] == 6 * (200 // 16)
+    assert summary["steps"] == QUICK.epochs * (200 // 16)
     assert summary["classes"] == ["bad", "good"]
     assert summary["loss"] < 0.3
 
@@ -88,7 +88,7 @@ def test_the_output_holds_metrics_and_a_model_that_predicts(run):
     steps = [line for line in lines if "loss" in line]
     assert [line["step"] for line in steps] == list(range(1, summary["steps"] + 1))
     assert steps[0]["learning_rate"] < steps[10]["learning_rate"] > steps[-1]["learning_rate"]
-    assert sum("dev_accuracy" in line for line in lines) == 6
+    assert sum("dev_accuracy" in line for line in lines) == QUICK.epochs
     assert storage.read_json(f"{output}/summary.json") == summary
     assert storage.match([f"{output}/tensorboard/events*"])
     predictor = Predictor.load(f"{output}/model")
@@ -296,7 +296,7 @@ def test_a_setting_out_of_range_is_named(name, value):
 
 
 def test_batches_use_every_example_once_a_pass_and_depend_on_the_seed():
-    inputs = {"pieces": np.arange(10)[:, None]}
+    inputs = {"pieces": np.arange(10, dtype=np.int32)[:, None]}
     targets = np.arange(10, dtype=np.int32) * 2
 
     def taken(seed):

@@ -14,6 +14,7 @@ from xlnet.serving.predictor import Predictor
 from xlnet.tasks import metrics
 from xlnet.training.progress import MetricsLog, Progress
 
+SHOWN = ("dev_loss", "dev_accuracy", "dev_pearson")  # of the best epoch, in the progress line
 LINES = 200  # of metrics in a run, at most; every step costs a write
 
 
@@ -71,7 +72,12 @@ class Watch(keras.callbacks.Callback):
         self.sum_before, self.steps_before = sum_before, steps_before
         self.untimed, self.interval_began = 0, time.monotonic()
 
+    def _sync(self) -> None:
+        if keras.backend.backend() == "jax":  # fit holds the weights elsewhere until it is asked
+            self.model.jax_state_sync()
+
     def _write(self, summed: float) -> None:
+        self._sync()
         count = self.in_epoch - self.steps_before
         now = time.monotonic()
         self.timed_steps += count - self.untimed
@@ -94,14 +100,15 @@ class Watch(keras.callbacks.Callback):
     def _show(self) -> None:
         if self.progress is None:
             return
-        shown = {"loss": self.last["loss"]} | self.best
-        note = "  ".join(f"{name} {value:.3f}" for name, value in shown.items() if name != "epoch")
+        shown = {"loss": self.last["loss"]} | {name: self.best[name] for name in SHOWN if name in self.best}
+        note = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
         self.progress.update(self.step, rate=f"{self.last['examples_per_second']:,.0f} examples/s", note=note)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures on the dev examples and keeps the weights when they are the best so far."""
         if self.dev is None:
             return
+        self._sync()
         inputs, truth = self.dev
         logits = self.predictor.logits(inputs, batch_size=self.batch_size)
         found, loss = measure(self.predictor, logits, truth)
@@ -115,6 +122,7 @@ class Watch(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """The model gets the best weights back."""
+        self._sync()
         if self.best_weights is not None:
             self.model.set_weights(self.best_weights)
             self.best_weights = None
