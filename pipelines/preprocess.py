@@ -7,6 +7,7 @@ there are shards, and meets what was written at the end, where both must agree.
 """
 
 import contextlib
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from xlnet.errors import UserError
 from xlnet.text import Tokenizer
 
 METRICS = "preprocess"
-USER_ERROR = re.compile(r"^xlnet\.errors\.UserError: (.+?)(?: \[while running .*)?$", re.MULTILINE)
+USER_ERROR = f"{UserError.__module__}.{UserError.__name__}"  # as a traceback has it
 
 
 def run(
@@ -87,6 +88,27 @@ class Job:
         """The vocabulary's copy in the data set, which every worker can reach."""
         return storage.join(self.directory, VOCABULARY)
 
+    @property
+    def refusal(self) -> str:
+        """Where a worker here says what the user can mend: Beam would make many lines of an error."""
+        return storage.join(self.directory, ".refusal")
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether one has; then the others need not go on."""
+        return not storage.is_remote(self.directory) and storage.exists(self.refusal)
+
+    @contextlib.contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Writes a UserError down and ends the block; where workers are on other machines, the error goes its way."""
+        try:
+            yield
+        except UserError as error:
+            if storage.is_remote(self.directory):
+                raise
+            if not self.is_refused:
+                storage.publish(self.refusal, str(error).encode())
+
 
 def _execute(job: Job, *, options: Sequence[str], workers: int) -> None:
     flags = list(options)
@@ -96,16 +118,20 @@ def _execute(job: Job, *, options: Sequence[str], workers: int) -> None:
         if workers > 1:
             # Never multi_threading, which has lost elements without a word.
             flags += ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
+            # Each worker warns that it has no folder for registered types, of which there are none.
+            logging.getLogger("apache_beam.runners.portability.local_job_service").setLevel(logging.ERROR)
     try:
-        with beam.Pipeline(runner=runner, options=PipelineOptions(flags, save_main_session=False)) as pipeline:
+        with beam.Pipeline(runner=runner, options=PipelineOptions(flags)) as pipeline:
             build(pipeline, job)
-    except UserError:
-        raise
     except Exception as error:
-        found = USER_ERROR.search(str(error))
+        # Of an error on another machine only the traceback arrives, as text; of one here, its message without a name.
+        text = f"{USER_ERROR}: {error}" if isinstance(error, UserError) else str(error)
+        found = re.search(rf"{re.escape(USER_ERROR)}: (.+?)(?: \[while running .*)?$", text, re.MULTILINE)
         if found is None:
             raise
         raise UserError(found[1]) from None
+    if job.is_refused:
+        raise UserError(storage.read_bytes(job.refusal).decode())
 
 
 def build(pipeline: beam.Pipeline, job: Job) -> None:
@@ -135,6 +161,11 @@ class Tokenize(beam.DoFn):
 
     def process(self, file: storage.File) -> Iterator[tuple[int, bytes]]:
         """See the class."""
+        if not self.job.is_refused:
+            with self.job.refusing():
+                yield from self._tokenize(file)
+
+    def _tokenize(self, file: storage.File) -> Iterator[tuple[int, bytes]]:
         settings, journal = self.job.settings, Journal(self.job.directory)
         journal.note("tokenize", 0)
         dead: list[documents.DeadLetter] = []
@@ -169,7 +200,11 @@ class WriteShard(beam.DoFn):
         shard, parts = element
         if shard == self.job.settings.shards:
             yield from ((0, accounts.Tally.from_bytes(part)) for part in parts)
-            return
+        elif not self.job.is_refused:
+            with self.job.refusing():
+                yield 0, self._write(shard, parts)
+
+    def _write(self, shard: int, parts: Iterable[bytes]) -> shards.ShardSummary:
         summary = shards.write_shard(
             self.job.directory,
             shard,
@@ -179,7 +214,7 @@ class WriteShard(beam.DoFn):
         )
         Journal(self.job.directory).note("write", 1)
         _count(shards=1)
-        yield 0, summary
+        return summary
 
 
 class WriteManifest(beam.DoFn):
@@ -190,15 +225,18 @@ class WriteManifest(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[accounts.Tally | shards.ShardSummary]]) -> None:
         """See the class."""
+        if self.job.is_refused:
+            return
         counted = list(element[1])
-        accounts.close(
-            self.job.directory,
-            tallies=[item for item in counted if isinstance(item, accounts.Tally)],
-            summaries=[item for item in counted if isinstance(item, shards.ShardSummary)],
-            inputs=self.job.files,
-            settings=self.job.settings,
-            vocabulary_size=Tokenizer(self.job.vocabulary).size,
-        )
+        with self.job.refusing():
+            accounts.close(
+                self.job.directory,
+                tallies=[item for item in counted if isinstance(item, accounts.Tally)],
+                summaries=[item for item in counted if isinstance(item, shards.ShardSummary)],
+                inputs=self.job.files,
+                settings=self.job.settings,
+                vocabulary_size=Tokenizer(self.job.vocabulary).size,
+            )
 
 
 def _count(**amounts: int) -> None:

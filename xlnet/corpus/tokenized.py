@@ -125,7 +125,8 @@ def by_shard(documents: TokenizedDocuments, *, shards: int) -> Iterator[tuple[in
     shard = documents.keys[:, :8].copy().view("<u8")[:, 0] % np.uint64(shards)
     order = np.argsort(shard, kind="stable")
     numbers, starts = np.unique(shard[order], return_index=True)
-    for number, indices in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
+    # Without documents, `split` gives one part, and there is no shard.
+    for number, indices in zip(numbers.tolist(), np.split(order, starts[1:]), strict=False):
         yield number, documents.take(indices)
 
 
