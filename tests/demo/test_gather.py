@@ -138,7 +138,7 @@ def test_own_files_hold_out_their_ends(tmp_path):
     assert 0.08 < len(dev) / (len(train) + len(dev)) < 0.16
     everything = text("first", 200) + text("second", 200)
     corpus = "".join((tmp_path / f"out/corpus/{part}.txt").read_text() for part in ("train", "heldout"))
-    assert sorted(filter(None, corpus.replace(" <eop>", "").split("\n"))) == sorted(everything.split("\n")[:-1])
+    assert sorted(filter(None, corpus.replace("<eop>", "").split("\n"))) == sorted(everything.split("\n")[:-1])
     assert everything.split("\n")[199] in (tmp_path / "out/corpus/heldout.txt").read_text()
 
 

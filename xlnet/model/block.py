@@ -13,6 +13,7 @@ from keras import ops
 
 from xlnet.model.attention import Biases, View, from_heads, relative_scores, to_heads, weigh
 from xlnet.model.config import LAYER_NORM_EPSILON, ModelConfig
+from xlnet.model.dropout import dropout
 from xlnet.model.positions import position_keys, shift, shift_from
 
 

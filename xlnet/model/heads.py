@@ -13,6 +13,7 @@ from xlnet.model.attention import MASKED, from_heads, to_heads, weigh
 from xlnet.model.backbone import Backbone
 from xlnet.model.block import layer_norm
 from xlnet.model.config import ModelConfig
+from xlnet.model.dropout import dropout
 
 SUMMARIES = ("last", "first", "mean", "attn")
 
