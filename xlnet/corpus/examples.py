@@ -6,6 +6,7 @@ stream, the settings and the shard's number, wherever and whenever they are made
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,33 +84,33 @@ def _interleave(rows: Sequence[NDArray[np.integer]]) -> NDArray[np.integer]:
 
 
 def _masks(
-    pieces: NDArray[np.int32], *, is_word_start: NDArray[np.bool_], settings: CorpusSettings, key: tuple[int, ...]
+    pieces: NDArray[np.integer],
+    *,
+    is_word_start: NDArray[np.bool_],
+    settings: CorpusSettings,
+    key: tuple[int, ...],
 ) -> NDArray[np.bool_]:
     """Which pieces are predicted [rows, sequence_length]; spans are drawn in reading order, each half by itself."""
     rows = len(pieces)
-    halves = []
-    parts = pieces[:, : settings.reuse_length], pieces[:, settings.reuse_length :]
-    for goal, part in zip(settings.goals, parts, strict=True):
-        reading = _turn(part, settings)
-        halves.append((is_word_start.take(reading), (reading == SEP) | (reading == CLS), np.full(rows, goal)))
+    parts = [_turn(pieces[:, : settings.reuse_length], settings), _turn(pieces[:, settings.reuse_length :], settings)]
+    goals = [np.full(rows, goal) for goal in settings.goals]
     if settings.reuse_length == settings.new_length:  # as is usual: then both halves are drawn at once, in less time
-        halves = [tuple(map(np.concatenate, zip(*halves, strict=True)))]
+        parts, goals = [np.concatenate(parts)], [np.concatenate(goals)]
     masks = [
         spans.sample(
-            is_start,
-            is_functional,
-            goals=goals,
+            is_word_start.take(part),
+            (part == SEP) | (part == CLS),
+            goals=goal,
             settings=settings,
-            draws=spans.RandomDraws(generator("spans", half, *key)),
+            draws=spans.RandomDraws(generator("spans", number, *key)),
         )
-        for half, (is_start, is_functional, goals) in enumerate(halves)
+        for number, (part, goal) in enumerate(zip(parts, goals, strict=True))
     ]
-    if len(masks) == 1:
-        masks = [masks[0][:rows], masks[0][rows:]]
-    return np.concatenate([_turn(mask, settings) for mask in masks], axis=1)
+    halves = masks if len(masks) == 2 else [masks[0][:rows], masks[0][rows:]]
+    return np.concatenate([_turn(mask, settings) for mask in halves], axis=1)
 
 
-def _turn(rows: NDArray[np.generic], settings: CorpusSettings) -> NDArray[np.generic]:
+def _turn(rows: NDArray[Any], settings: CorpusSettings) -> NDArray[Any]:
     """Backward rows turned around: the text in reading order, and from there back."""
     if not settings.bidirectional:
         return rows

@@ -169,7 +169,7 @@ class Writable(Protocol):
 
 def write(stream: Writable, records: Iterable[bytes]) -> None:
     """Append records to a TFRecord file."""
-    framed = []
+    framed: list[bytes] = []
     for record in records:
         length = struct.pack("<Q", len(record))
         framed += (length, _checksum(length), record, _checksum(record))
