@@ -30,6 +30,7 @@ def evaluate(
     with step():
         result = run(model=os.path.join(finetuned.path, "model"), data=examples, output=evaluation.path)
         for name, value in result["metrics"].items():
-            metrics.log_metric(name, value)
+            if value is not None:  # a correlation with a constant
+                metrics.log_metric(name, value)
         if result.get("confusion"):
             confusion.log_confusion_matrix(result["classes"], result["confusion"])
