@@ -46,21 +46,25 @@ class Sizes:
 
 
 def products(sizes: Sizes) -> float:
-    """Floating point operations in the matrix products of our step; backward counts twice forward."""
+    """Floating point operations in the matrix products of our step.
+
+    Backward counts twice forward, except where nothing is learned below: the memories and the distances.
+    """
     wide, inner = sizes.heads * sizes.head_dim, sizes.feedforward_dim
     keys, encodings = sizes.memory + sizes.length, sizes.memory + 2 * sizes.length
+    projection = sizes.model_dim * wide
 
     def stream(queries: int) -> float:
-        dense = queries * sizes.model_dim * (2 * wide + 2 * inner)
+        dense = queries * (2 * projection + 2 * sizes.model_dim * inner)
         return sizes.batch * (dense + queries * wide * (2 * keys + encodings))
 
-    shared = 2 * sizes.batch * keys * sizes.model_dim * wide + encodings * sizes.model_dim * wide
-    forward = (
-        sizes.layers * (shared + stream(sizes.predictions))
+    fixed = sizes.layers * (2 * sizes.batch * sizes.memory + encodings) * projection
+    learned = (
+        sizes.layers * (2 * sizes.batch * sizes.length * projection + stream(sizes.predictions))
         + (sizes.layers - 1) * stream(sizes.length)
         + sizes.batch * sizes.predictions * sizes.model_dim * sizes.vocab_size
     )
-    return 2.0 * 3.0 * forward
+    return 2.0 * (2 * fixed + 3 * learned)
 
 
 def example(sizes: Sizes, *, seed: int = 0) -> dict[str, np.ndarray]:

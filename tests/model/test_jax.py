@@ -44,7 +44,17 @@ def _only_from_the_first_backend() -> None:
 @pytest.mark.slow
 def test_the_model_is_as_recorded_on_jax(golden: Callable[[str], Path]) -> None:
     golden("model_cases.json")  # without the recordings there is nothing to compare
-    done = on_jax("-m", "pytest", "-v", "-x", "-k", "recorded", "-p", "no:cacheprovider", *(str(HERE / name) for name in SAME_FACTS))
+    done = on_jax(
+        "-m",
+        "pytest",
+        "-v",
+        "-x",
+        "-k",
+        "recorded",
+        "-p",
+        "no:cacheprovider",
+        *(str(HERE / name) for name in SAME_FACTS),
+    )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert " passed in " in done.stdout
 
