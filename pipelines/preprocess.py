@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from numpy.typing import NDArray
 
 from pipelines.journal import Advance, Journal
 from xlnet import storage, vocab
@@ -54,7 +56,7 @@ def run(
         raise UserError(f"workers is {workers}, wanted is 1 or more")
     with _filling(output) as directory:
         storage.publish(storage.join(directory, VOCABULARY), model)
-        job = Job(directory, tuple(files), settings)
+        job = Job(directory, tuple(files), settings, Tokenizer(model).is_word_start)
         totals = {"tokenize": sum(file.bytes for file in files), "write": settings.shards}
         with Journal(directory).followed(progress or (lambda advance: None), totals=totals):
             _execute(job, options=options, workers=workers)
@@ -75,13 +77,14 @@ def _filling(output: str) -> Iterator[str]:
     yield output
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """What every step of one run knows."""
 
     directory: str
     files: tuple[storage.File, ...]
     settings: CorpusSettings
+    is_word_start: NDArray[np.bool_]  # [vocabulary size]
 
     @property
     def vocabulary(self) -> str:
@@ -189,10 +192,6 @@ class WriteShard(beam.DoFn):
     def __init__(self, job: Job) -> None:
         self.job = job
 
-    def setup(self) -> None:
-        """Load the vocabulary, once a worker."""
-        self.is_word_start = Tokenizer(self.job.vocabulary).is_word_start
-
     def process(
         self, element: tuple[int, Iterable[bytes]]
     ) -> Iterator[tuple[int, accounts.Tally | shards.ShardSummary]]:
@@ -210,7 +209,7 @@ class WriteShard(beam.DoFn):
             shard,
             (tokenized.TokenizedDocuments.from_bytes(part) for part in parts),
             settings=self.job.settings,
-            is_word_start=self.is_word_start,
+            is_word_start=self.job.is_word_start,
         )
         Journal(self.job.directory).note("write", 1)
         _count(shards=1)
@@ -235,7 +234,7 @@ class WriteManifest(beam.DoFn):
                 summaries=[item for item in counted if isinstance(item, shards.ShardSummary)],
                 inputs=self.job.files,
                 settings=self.job.settings,
-                vocabulary_size=Tokenizer(self.job.vocabulary).size,
+                vocabulary_size=self.job.is_word_start.size,
             )
 
 

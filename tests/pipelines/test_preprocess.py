@@ -331,7 +331,8 @@ def test_progress_is_told_to_the_end_of_both_stages(text, vocabulary, tmp_path, 
 
 def test_beam_counts_as_the_manifest_does(data, text, vocabulary, tmp_path):
     storage.publish(str(tmp_path / "spiece.model"), Path(vocabulary).read_bytes())
-    job = preprocess.Job(str(tmp_path), tuple(storage.match(list(map(str, text)))), SMALL)
+    is_word_start = Tokenizer(vocabulary).is_word_start
+    job = preprocess.Job(str(tmp_path), tuple(storage.match(list(map(str, text)))), SMALL, is_word_start)
     pipeline = beam.Pipeline(runner=FnApiRunner())
     preprocess.build(pipeline, job)
     result = pipeline.run()

@@ -53,9 +53,10 @@ def _encode(features: Mapping[str, NDArray[np.integer]]) -> list[bytes]:
 def _varints(values: NDArray[np.integer]) -> tuple[bytes, NDArray[np.int64]]:
     """The base-128 form of all values in a row, and how many bytes each record takes [records]."""
     length = values.shape[1]
-    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
-    if low < 0 or high >= 1 << 28:
-        raise ValueError(f"numbers from 0 to 2^28 - 1 can be encoded, found are {low} to {high}")
+    unsigned = values.view(values.dtype.str.replace("i", "u"))  # so that one look finds both ends
+    high = int(unsigned.max()) if values.size else 0
+    if high >= 1 << 28 or high > np.iinfo(values.dtype).max:
+        raise ValueError(f"numbers from 0 to 2^28 - 1 can be encoded, found are {values.min()} to {values.max()}")
     if high < 1 << 7:
         return values.astype(np.uint8).tobytes(), np.full(len(values), length)
     if high < _TABLE:
