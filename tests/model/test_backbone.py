@@ -224,6 +224,29 @@ def test_dropout_acts_in_training_only_and_follows_the_seed() -> None:
     assert np.abs(run(True) - run(False)).max() > 0.1
 
 
+def test_layers_computed_twice_give_the_same_gradients_with_the_same_dropout_as_recorded(gradients: Any) -> None:
+    config = ModelConfig(**{**TINY.to_dict(), "dropout": 0.2, "attention_dropout": 0.2})
+    pieces = np.arange(16, dtype="int32").reshape(2, 8)
+
+    def run(remat: bool) -> tuple[float, list[np.ndarray]]:
+        backbone = Backbone(config, bidirectional=True, remat=remat, seed=4)
+        about = {"visible": np.ones((2, 8, 8), bool), "query_visible": ~np.eye(8, dtype=bool)[None, 2:5].repeat(2, 0)}
+        places = {"target_positions": np.array([[2, 3, 4]] * 2, "int32"), "target_mask": np.ones((2, 3), "float32")}
+
+        def loss() -> Any:
+            return ops.sum(
+                ops.square(backbone.two_stream(pieces, pieces % 3, training=True, **about, **places)[0][..., :5])
+            )
+
+        return gradients(loss, backbone.trainable_weights)
+
+    (loss, kept), (again, computed) = run(False), run(True)
+    assert again == pytest.approx(loss, rel=1e-6)
+    for one, other in zip(kept, computed, strict=True):
+        np.testing.assert_allclose(other, one, atol=1e-5)
+    assert sum(np.abs(gradient).max() > 0 for gradient in kept) > 20
+
+
 def test_bfloat16_stays_near_float32() -> None:
     pieces = np.arange(20, dtype="int32")[None]
     padding = (np.arange(20) < 5)[None]

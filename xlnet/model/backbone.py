@@ -5,7 +5,8 @@ backward. Source: Yang et al. 2019, section 2; reference modeling.py, `transform
 rows first).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -32,7 +33,9 @@ class Backbone(keras.layers.Layer):
     """XLNet without a head. All weights exist from construction.
 
     `attention`: "bi", every position may see every other, or "uni", left to right only. `same_length` (with
-    "uni"): every position sees equally far back. `seed` fixes the initial weights and the dropout.
+    "uni"): every position sees equally far back. `remat`: in training, keep only each layer's input and compute the
+    layer again for the gradient; a third slower, for models that do not fit otherwise. `seed` fixes the initial
+    weights and the dropout.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Backbone(keras.layers.Layer):
         bidirectional: bool = False,
         attention: str = "bi",
         same_length: bool = False,
+        remat: bool = False,
         seed: int | None = None,
         name: str = "transformer",
         **options: Any,
@@ -49,7 +53,7 @@ class Backbone(keras.layers.Layer):
         super().__init__(name=name, **options)
         if attention not in ("bi", "uni"):
             raise UserError(f"attention is {attention!r}; choose 'bi' or 'uni'")
-        self.config, self.attention, self.same_length = config, attention, same_length
+        self.config, self.attention, self.same_length, self.remat = config, attention, same_length, remat
         self.directions = 2 if bidirectional else 1
         self.random = keras.random.SeedGenerator(seed)
         self.blocks = [
@@ -170,16 +174,21 @@ class Backbone(keras.layers.Layer):
             memory = memories[index] if memories and held else None
             if memory_length:
                 new_memories.append(_remember(memory, content, memory_length, reuse_length))
-            content, query = block(
-                content,
-                query,
-                memory,
-                table=table,
-                biases=self._biases(index, segments),
-                content_wanted=targets is None or index + 1 < len(self.blocks),
-                training=training,
+            given = {
+                "content": content,
+                "query": query,
+                "memory": memory,
+                "table": table,
+                "biases": self._biases(index, segments),
+                # Drawn here, not inside: with remat a layer is computed twice.
+                "seed": self.random.next() if training else None,
                 **views,
+            }
+            run: Callable[..., list[Any]] = partial(
+                block.__call__, content_wanted=targets is None or index + 1 < len(self.blocks)
             )
+            streams = _recomputed(run, given) if self.remat and training else run(**given)
+            content, query = streams[0], None if targets is None else streams[-1]
         return self._drop(content if targets is None else query, training=training), new_memories
 
     def _query_start(self, content: Any, targets: Targets) -> Any:
@@ -212,6 +221,24 @@ class Backbone(keras.layers.Layer):
     def _drop(self, values: Any, *, training: bool) -> Any:
         rate = self.config.dropout
         return dropout(values, rate, seed=self.random) if training and rate else values
+
+
+def _recomputed(run: Callable[..., list[Any]], given: dict[str, Any]) -> list[Any]:
+    """run(**given), computed again for the gradient; what has a gradient must be handed over array by array."""
+    leaves = keras.tree.flatten(given)
+    learned = [
+        place
+        for place, leaf in enumerate(leaves)
+        if leaf is not None and keras.backend.is_float_dtype(keras.backend.standardize_dtype(leaf.dtype))
+    ]
+
+    def again(*arrays: Any) -> list[Any]:
+        filled = list(leaves)
+        for place, array in zip(learned, arrays, strict=True):
+            filled[place] = array
+        return run(**keras.tree.pack_sequence_as(given, filled))
+
+    return keras.remat(again)(*(leaves[place] for place in learned))
 
 
 def _remember(memory: Any, content: Any, memory_length: int, reuse_length: int | None) -> Any:

@@ -13,7 +13,7 @@ from keras import ops
 
 from xlnet.model.attention import Biases, View, from_heads, relative_scores, to_heads, weigh
 from xlnet.model.config import LAYER_NORM_EPSILON, ModelConfig
-from xlnet.model.dropout import dropout
+from xlnet.model.dropout import Draws, dropout
 from xlnet.model.positions import position_keys, shift, shift_from
 
 
@@ -59,24 +59,26 @@ class Block(keras.layers.Layer):
         query_view: View | None = None,
         target_mask: Any = None,
         content_wanted: bool = True,
-        training: bool = False,
-    ) -> tuple[Any, Any]:
-        """content [B, L, D], query [B, T, D] or None, memory [B, M, D] or None -> the two streams, a layer on.
+        seed: Any = None,
+    ) -> list[Any]:
+        """content [B, L, D], query [B, T, D] or None, memory [B, M, D] or None -> [content, query], a layer on.
 
-        `table`: sines and cosines of `distance_table`. `target_mask` [B, T]: 0 where a target is padding.
+        A stream that is not given or not wanted is left out. `table`: sines and cosines of `distance_table`.
+        `target_mask` [B, T]: 0 where a target is padding. `seed` uint32 [2] of the dropout; None: no dropout.
         """
+        draws = None if seed is None else Draws(seed)
         keys, values = self._keys_and_values(content, memory)
         distant = position_keys(*table, self._weight("rel_attn/r/kernel"), directions=self.directions)
-        look = partial(self._look, keys=keys, values=values, distant=distant, biases=biases, training=training)
-        next_query = next_content = None
+        look = partial(self._look, keys=keys, values=values, distant=distant, biases=biases, draws=draws)
+        streams = []
         if query is not None:
             seen = look(query, query_view)
             if target_mask is not None:
                 seen = seen * ops.cast(target_mask, seen.dtype)[:, :, None]
-            next_query = self._finish(query, seen, training=training)
+            streams.append(self._finish(query, seen, draws=draws))
         if content_wanted:
-            next_content = self._finish(content, look(content, content_view), training=training)
-        return next_content, next_query
+            streams.insert(0, self._finish(content, look(content, content_view), draws=draws))
+        return streams
 
     def _weight(self, name: str) -> Any:
         return ops.convert_to_tensor(self.reference_weights[name])
@@ -102,7 +104,7 @@ class Block(keras.layers.Layer):
         values: Any,
         distant: Any,
         biases: Biases,
-        training: bool,
+        draws: Draws | None,
     ) -> Any:
         queries = to_heads(stream, self._weight("rel_attn/q/kernel"), directions=self.directions)
         width = ops.shape(keys)[3]
@@ -110,11 +112,11 @@ class Block(keras.layers.Layer):
             partial(shift, keys=width) if view.starts is None else partial(shift_from, starts=view.starts, keys=width)
         )
         scores = relative_scores(queries, keys, distant, biases=biases, view=view, place=place)
-        drop = partial(self._drop, rate=self.config.attention_dropout, training=training)
+        drop = partial(_drop, rate=self.config.attention_dropout, draws=draws)
         return self._join(weigh(scores, values, drop=drop))
 
-    def _finish(self, stream: Any, seen: Any, *, training: bool) -> Any:
-        drop = partial(self._drop, rate=self.config.dropout, training=training)
+    def _finish(self, stream: Any, seen: Any, *, draws: Draws | None) -> Any:
+        drop = partial(_drop, rate=self.config.dropout, draws=draws)
         stream = self._normalize("rel_attn", drop(seen) + stream)
         inner = ops.matmul(stream, self._weight("ff/layer_1/kernel")) + self._weight("ff/layer_1/bias")
         inner = ops.relu(inner) if self.config.activation == "relu" else ops.gelu(inner, approximate=True)
@@ -124,11 +126,12 @@ class Block(keras.layers.Layer):
     def _join(self, heads: Any) -> Any:
         return from_heads(heads, self._weight("rel_attn/o/kernel"))
 
-    def _drop(self, values: Any, *, rate: float, training: bool) -> Any:
-        return dropout(values, rate, seed=self.random) if training and rate else values
-
     def _normalize(self, part: str, hidden: Any) -> Any:
         return layer_norm(hidden, self._weight(f"{part}/LayerNorm/gamma"), self._weight(f"{part}/LayerNorm/beta"))
+
+
+def _drop(values: Any, *, rate: float, draws: Draws | None) -> Any:
+    return values if draws is None or not rate else dropout(values, rate, seed=draws)
 
 
 def layer_norm(hidden: Any, gamma: Any, beta: Any) -> Any:

@@ -12,14 +12,28 @@ import keras
 from keras import ops
 
 
-def dropout(values: Any, rate: float, *, seed: keras.random.SeedGenerator) -> Any:
+class Draws:
+    """Seeds that follow from one seed: a layer that is computed again, to save memory, draws the same masks again."""
+
+    def __init__(self, seed: Any) -> None:
+        self._seed, self._count = seed, 0
+
+    def next(self) -> Any:
+        """uint32 [2], another one at each call."""
+        first, second = ops.unstack(ops.cast(self._seed, "uint32"))
+        self._count += 1
+        step = ops.cast(self._count * 0x9E3779B9 % 2**32, "uint32")
+        return ops.stack([first + step, second])
+
+
+def dropout(values: Any, rate: float, *, seed: "keras.random.SeedGenerator | Draws") -> Any:
     """Values of any shape, each with probability `rate` set to 0, the others scaled by 1 / (1 - rate)."""
     shape = ops.shape(values)
     kept = _bits(shape, seed) >= ops.cast(round(rate * 2**32), "uint32")
     return ops.where(kept, values * (1.0 / (1.0 - rate)), ops.zeros_like(values))
 
 
-def _bits(shape: Any, seed: keras.random.SeedGenerator) -> Any:
+def _bits(shape: Any, seed: "keras.random.SeedGenerator | Draws") -> Any:
     """uint32 [shape], independent between calls and between positions."""
     first, second = ops.unstack(ops.cast(seed.next(), "uint32"))
     size = math.prod(shape) if all(isinstance(length, int) for length in shape) else ops.prod(ops.stack(shape))

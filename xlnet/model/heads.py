@@ -156,6 +156,7 @@ class SequenceClassifier(keras.Model):
             raise UserError(f"{classes} classes were given; a classifier needs at least 2")
         self.config, self.classes = config, classes
         self.backbone = Backbone(config, seed=seed, dtype=self.dtype_policy)
+        self.backbone.mask_embedding.trainable = False  # nothing reads it outside pretraining
         self.summary = SequenceSummary(
             config, summary=summary, projection=projection, seed=seed, dtype=self.dtype_policy
         )

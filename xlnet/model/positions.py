@@ -43,20 +43,26 @@ def shift(scores: Any, *, keys: Any) -> Any:
 def shift_from(scores: Any, starts: Any, *, keys: int) -> Any:
     """[X, H, C, T, R] -> [X, H, C, T, keys]: row t begins at column `starts` (int [X, 1, C, T])."""
 
+    encodings = ops.shape(scores)[-1]
+
     @ops.custom_gradient
-    def select(values: Any) -> tuple[Any, Any]:
-        def gradient(*arguments: Any, upstream: Any = None) -> Any:
+    def select(values: Any, first: Any) -> tuple[Any, Any]:
+        first = ops.cast(first, "int32")[..., None]
+
+        def gradient(*arguments: Any, upstream: Any = None) -> tuple[Any, Any]:
             given = arguments[0] if upstream is None else upstream
             # Reading back is a gather too: the scatter that a framework would derive runs one element at a time.
-            back = ops.arange(encodings, dtype="int32") - starts[..., None]
+            back = ops.arange(encodings, dtype="int32") - first
             inside = ops.logical_and(back >= 0, back < keys)
-            return ops.where(inside, _gather(given, ops.clip(back, 0, keys - 1)), 0)
+            return ops.where(inside, _gather(given, ops.clip(back, 0, keys - 1)), 0), ops.zeros_like(
+                first[..., 0], "float32"
+            )
 
-        ahead = ops.arange(keys, dtype="int32") + starts[..., None]
+        ahead = ops.arange(keys, dtype="int32") + first
         return _gather(values, ops.minimum(ahead, encodings - 1)), gradient
 
-    encodings = ops.shape(scores)[-1]
-    return select(scores)
+    # As a float, and not from the enclosing function: only so do both backends take it as an argument.
+    return select(scores, ops.cast(starts, "float32"))
 
 
 def _gather(values: Any, columns: Any) -> Any:
