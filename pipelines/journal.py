@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from xlnet import storage
+from xlnet.progress import Progress
 
 NAME = ".journal"
 INTERVAL = 0.2  # seconds
@@ -81,3 +82,18 @@ class Journal:
         whole = content[: content.rfind(b"\n") + 1]
         words = [line.split() for line in whole.decode().splitlines()]
         return [(stage, int(amount), float(moment)) for stage, amount, moment in words], at + len(whole)
+
+
+class Shown:
+    """Shows a job's advance to a person: bytes of text read, then shards written."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, Progress] = {}
+
+    def __call__(self, advance: Advance) -> None:
+        unit = {"tokenize": "bytes", "write": "shards"}.get(advance.stage, "")
+        if advance.stage not in self.lines:
+            self.lines[advance.stage] = Progress(advance.total, unit=unit, name=advance.stage)
+            self.lines[advance.stage].update(0)
+        rate = f"{advance.done / advance.seconds:,.0f} {unit}/s" if advance.seconds else ""
+        self.lines[advance.stage].update(advance.done, rate=rate)

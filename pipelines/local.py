@@ -17,7 +17,7 @@ from kfp import local
 from pipelines.retraining import retraining
 from xlnet import storage
 from xlnet.errors import UserError
-from xlnet.training.progress import duration
+from xlnet.progress import duration
 
 TASK = re.compile(r"Executing task (?:\x1b\[\d+m)?'([^']+)'")
 NOISE = re.compile(r"\d\d:\d\d:\d\d\.\d+ - |\s*\[KFP Executor|\s*-*\s*$|[IWE]\d{4} |WARNING: All log messages")

@@ -130,6 +130,7 @@ def _preprocess_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _preprocess(parsed: argparse.Namespace) -> None:
+    from pipelines.journal import Shown
     from pipelines.preprocess import run
     from xlnet.corpus.settings import CorpusSettings
 
@@ -141,6 +142,7 @@ def _preprocess(parsed: argparse.Namespace) -> None:
         settings=settings,
         options=parsed.beam,
         workers=parsed.workers,
+        progress=Shown(),
     )
     _print_table(f"data set {parsed.output}", manifest.summary())
 

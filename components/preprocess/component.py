@@ -27,6 +27,7 @@ def preprocess(
         data: The data set, written at its URI; the manifest comes last.
     """
     from components.step import step
+    from pipelines.journal import Shown
     from pipelines.preprocess import run
     from xlnet.corpus.settings import CorpusSettings
     from xlnet.settings import make, parse_preset
@@ -34,5 +35,13 @@ def preprocess(
     with step():
         section = parse_preset(config, where="config")["corpus"]
         settings = make(CorpusSettings, section, {"shards": shards} if shards else {}, where="config")
-        manifest = run(corpus, data.uri, vocabulary=vocabulary.path, settings=settings, options=beam, workers=workers)
+        manifest = run(
+            corpus,
+            data.uri,
+            vocabulary=vocabulary.path,
+            settings=settings,
+            options=beam,
+            workers=workers,
+            progress=Shown(),
+        )
         data.metadata |= manifest.summary()

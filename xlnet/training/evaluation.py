@@ -5,10 +5,10 @@ from typing import Any
 
 from xlnet import storage
 from xlnet.errors import UserError
+from xlnet.progress import Progress
 from xlnet.serving.predictor import Predictor
 from xlnet.tasks import sentence
 from xlnet.training.finetuning_watch import measure
-from xlnet.training.progress import Progress
 
 
 def evaluate(*, model: str, data: str, output: str, batch_size: int = 32, progress: bool = True) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from keras import ops
 from numpy.typing import NDArray
 
 from xlnet.errors import UserError
+from xlnet.progress import Progress
 from xlnet.serving.predictor import Predictor
 from xlnet.tasks import metrics
-from xlnet.training.progress import MetricsLog, Progress
+from xlnet.training.metrics_log import MetricsLog
 
 SHOWN = ("dev_loss", "dev_accuracy", "dev_pearson")  # of the best epoch, in the progress line
 LINES = 200  # of metrics in a run, at most; every step costs a write

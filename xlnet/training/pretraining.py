@@ -18,10 +18,11 @@ from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import load_weights, save_model
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
+from xlnet.progress import Progress
 from xlnet.training import optimizer, resume
 from xlnet.training.data import check_shards, training_batches, validation_batches
+from xlnet.training.metrics_log import MetricsLog
 from xlnet.training.pretrainer import Pretrainer, build, unigram_losses
-from xlnet.training.progress import MetricsLog, Progress
 from xlnet.training.settings import PretrainingSettings
 
 
