@@ -115,10 +115,38 @@ def our_side(sizes: Sizes, folder: Path) -> dict[str, Callable[[], Any]]:
     import keras
     from keras import ops
 
+    backbone, head = our_model(sizes, folder)
+    predict = our_prediction(backbone, sizes)
+
+    def loss(*inputs: Any) -> Any:
+        hidden, targets, mask, remembered = predict(*inputs)
+        return ops.sum(head.loss(hidden, targets) * mask) / ops.sum(mask), remembered
+
+    compile_step = tensorflow_step if keras.backend.backend() == "tensorflow" else jax_step
+    batch = example(sizes)
+    inputs = [batch[name] for name in ("pieces", "segments", "order", "is_target", "memories")]
+    step, once, product = compile_step(
+        loss,
+        lambda *inputs: head.logits(predict(*inputs)[0]),
+        [*backbone.trainable_weights, *head.trainable_weights],
+        backbone,
+    )
+
+    def logits() -> float:
+        np.save(folder / "ours.npy", once(*inputs))
+        return 0.0
+
+    square = np.random.default_rng(2).standard_normal((2048, 2048)).astype("float32")
+    return {"step": lambda: step(*inputs), "peak": lambda: product(square), "logits": logits}
+
+
+def our_model(sizes: Sizes, folder: Path) -> tuple[Any, Any]:
+    """The backbone and its head with weights that are also left in the folder for the peer."""
+    from keras import ops
+
     from xlnet.model.backbone import Backbone
     from xlnet.model.config import ModelConfig
     from xlnet.model.heads import LanguageModelHead
-    from xlnet.model.permutation import target_positions, visible, visible_from
 
     shared = {field.name for field in dataclasses.fields(ModelConfig)} & set(dataclasses.asdict(sizes))
     settings = {name: getattr(sizes, name) for name in shared} | {"attention_dropout": sizes.dropout}
@@ -130,9 +158,16 @@ def our_side(sizes: Sizes, folder: Path) -> dict[str, Callable[[], Any]]:
         if "gamma" not in name:
             weight.assign(random.standard_normal(weight.shape) * 0.05)
     np.savez(folder / "weights.npz", **{name: ops.convert_to_numpy(weight) for name, weight in named.items()})
-    batch = example(sizes)
+    return backbone, head
+
+
+def our_prediction(backbone: Any, sizes: Sizes) -> Callable[..., Any]:
+    from keras import ops
+
+    from xlnet.model.permutation import target_positions, visible, visible_from
 
     def predict(pieces: Any, segments: Any, order: Any, is_target: Any, memories: Any) -> Any:
+        """The hidden states at the targets, the targets, their mask, the new memories."""
         functional = ops.logical_or(pieces == SEP, pieces == CLS)
         positions, mask = target_positions(is_target, sizes.predictions)
         about = (order, is_target, functional)
@@ -150,21 +185,7 @@ def our_side(sizes: Sizes, folder: Path) -> dict[str, Callable[[], Any]]:
         )
         return hidden, ops.take_along_axis(pieces, positions, axis=1), mask, remembered
 
-    def loss(*inputs: Any) -> Any:
-        hidden, targets, mask, remembered = predict(*inputs)
-        return ops.sum(head.loss(hidden, targets) * mask) / ops.sum(mask), remembered
-
-    compile_step = tensorflow_step if keras.backend.backend() == "tensorflow" else jax_step
-    weights = [*backbone.trainable_weights, *head.trainable_weights]
-    inputs = [batch[name] for name in ("pieces", "segments", "order", "is_target", "memories")]
-    step, once, product = compile_step(loss, lambda *inputs: head.logits(predict(*inputs)[0]), weights, backbone)
-
-    def logits() -> float:
-        np.save(folder / "ours.npy", once(*inputs))
-        return 0.0
-
-    square = random.standard_normal((2048, 2048)).astype("float32")
-    return {"step": lambda: step(*inputs), "peak": lambda: product(square), "logits": logits}
+    return predict
 
 
 def tensorflow_step(loss: Any, logits: Any, weights: Any, _: Any) -> tuple[Any, Any, Any]:
@@ -245,16 +266,8 @@ def peer_side(sizes: Sizes, folder: Path) -> dict[str, Callable[[], Any]]:
     load_peer(model, dict(np.load(folder / "weights.npz")))
     model.train()
     batch = example(sizes)
-    ready = masks(batch, sizes)
     rows = np.r_[0 : sizes.batch : 2, 1 : sizes.batch : 2]  # the peer wants all forward rows first
-    inputs = {
-        "input_ids": torch.tensor(batch["pieces"][rows]).long(),
-        "token_type_ids": torch.tensor(batch["segments"][rows]).long(),
-        "perm_mask": torch.tensor(ready["perm_mask"][rows]),
-        "target_mapping": torch.tensor(ready["target_mapping"][rows]),
-        "labels": torch.tensor(ready["labels"][rows]).long(),
-        "mems": [torch.tensor(memory[rows].swapaxes(0, 1).copy()) for memory in batch["memories"]],
-    }
+    inputs = peer_inputs(batch, rows, sizes)
 
     def step() -> float:
         model.zero_grad(set_to_none=True)
@@ -269,6 +282,20 @@ def peer_side(sizes: Sizes, folder: Path) -> dict[str, Callable[[], Any]]:
         return 0.0
 
     return {"step": step, "logits": logits}
+
+
+def peer_inputs(batch: dict[str, np.ndarray], rows: np.ndarray, sizes: Sizes) -> dict[str, Any]:
+    import torch
+
+    ready = masks(batch, sizes)
+    return {
+        "input_ids": torch.tensor(batch["pieces"][rows]).long(),
+        "token_type_ids": torch.tensor(batch["segments"][rows]).long(),
+        "perm_mask": torch.tensor(ready["perm_mask"][rows]),
+        "target_mapping": torch.tensor(ready["target_mapping"][rows]),
+        "labels": torch.tensor(ready["labels"][rows]).long(),
+        "mems": [torch.tensor(memory[rows].swapaxes(0, 1).copy()) for memory in batch["memories"]],
+    }
 
 
 def load_peer(model: Any, weights: dict[str, np.ndarray]) -> None:
@@ -360,8 +387,8 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         if options.peer_python:
             sides["peer"] = Side(options.peer_python, "peer", options=options, folder=folder)
             if not options.dropout:
-                for side in sides.values():
-                    side.run("logits")
+                for process in sides.values():
+                    process.run("logits")
                 difference = np.abs(np.load(folder / "ours.npy") - np.load(folder / "peer.npy")).max()
                 figures["largest_difference_of_logits"] = float(difference)
         losses = {side: process.run("step")[1] for side, process in sides.items()}

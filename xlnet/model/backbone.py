@@ -18,6 +18,7 @@ from xlnet.model.block import Block
 from xlnet.model.config import ModelConfig
 from xlnet.model.dropout import dropout
 from xlnet.model.positions import distance_table
+from xlnet.model.recompute import recomputed
 from xlnet.model.visibility import causal, content_view, query_view
 
 
@@ -153,43 +154,42 @@ class Backbone(keras.layers.Layer):
         the first `reuse_length` positions if given; no gradient flows into them.
         """
         training = bool(training)
-        length = ops.shape(pieces)[1]
         held = 0 if not memories else ops.shape(memories[0])[1]
-        about_keys = {"memory_length": held, "directions": self.directions}
-        about_keys["history"] = causal(length, held, same_length=self.same_length) if self.attention == "uni" else None
-        views: dict[str, Any] = {"content_view": content_view(segments, visible, padding=padding, **about_keys)}
+        length = ops.shape(pieces)[1]
+        about_all = self._views(segments, visible, padding=padding, length=length, held=held, targets=targets)
+        about_all["table"] = self._table(length, held, training=training)
         # A gather from the plain variable would hand the optimizer a sparse gradient, with repeated rows.
         content = ops.take(ops.convert_to_tensor(self.word_embedding) * 1.0, pieces, axis=0)
         query = None
         if targets is not None:
             query = self._drop(self._query_start(content, targets), training=training)
-            views["query_view"] = query_view(
-                segments, targets.visible, positions=targets.positions, padding=padding, **about_keys
-            )
-            views["target_mask"] = None if targets.positions is None else targets.mask
         content = self._drop(content, training=training)
-        table = self._table(length, held, training=training)
         new_memories = []
         for index, block in enumerate(self.blocks):
             memory = memories[index] if memories and held else None
             if memory_length:
                 new_memories.append(_remember(memory, content, memory_length, reuse_length))
-            given = {
-                "content": content,
-                "query": query,
-                "memory": memory,
-                "table": table,
-                "biases": self._biases(index, segments),
-                # Drawn here, not inside: with remat a layer is computed twice.
-                "seed": self.random.next() if training else None,
-                **views,
-            }
+            given = about_all | {"content": content, "query": query, "memory": memory}
+            given["biases"] = self._biases(index, segments)
+            given["seed"] = self.random.next() if training else None  # drawn here: a remat block runs twice
             run: Callable[..., list[Any]] = partial(
                 block.__call__, content_wanted=targets is None or index + 1 < len(self.blocks)
             )
-            streams = _recomputed(run, given) if self.remat and training else run(**given)
+            streams = recomputed(run, given) if self.remat and training else run(**given)
             content, query = streams[0], None if targets is None else streams[-1]
         return self._drop(content if targets is None else query, training=training), new_memories
+
+    def _views(
+        self, segments: Any, visible: Any, *, padding: Any, length: Any, held: Any, targets: Targets | None
+    ) -> dict[str, Any]:
+        """What the streams see, the same in every layer."""
+        history = causal(length, held, same_length=self.same_length) if self.attention == "uni" else None
+        about = {"padding": padding, "history": history, "memory_length": held, "directions": self.directions}
+        views: dict[str, Any] = {"content_view": content_view(segments, visible, **about)}
+        if targets is not None:
+            views["query_view"] = query_view(segments, targets.visible, positions=targets.positions, **about)
+            views["target_mask"] = None if targets.positions is None else targets.mask
+        return views
 
     def _query_start(self, content: Any, targets: Targets) -> Any:
         mask_embedding = ops.convert_to_tensor(self.mask_embedding)
@@ -221,24 +221,6 @@ class Backbone(keras.layers.Layer):
     def _drop(self, values: Any, *, training: bool) -> Any:
         rate = self.config.dropout
         return dropout(values, rate, seed=self.random) if training and rate else values
-
-
-def _recomputed(run: Callable[..., list[Any]], given: dict[str, Any]) -> list[Any]:
-    """run(**given), computed again for the gradient; what has a gradient must be handed over array by array."""
-    leaves = keras.tree.flatten(given)
-    learned = [
-        place
-        for place, leaf in enumerate(leaves)
-        if leaf is not None and keras.backend.is_float_dtype(keras.backend.standardize_dtype(leaf.dtype))
-    ]
-
-    def again(*arrays: Any) -> list[Any]:
-        filled = list(leaves)
-        for place, array in zip(learned, arrays, strict=True):
-            filled[place] = array
-        return run(**keras.tree.pack_sequence_as(given, filled))
-
-    return keras.remat(again)(*(leaves[place] for place in learned))
 
 
 def _remember(memory: Any, content: Any, memory_length: int, reuse_length: int | None) -> Any:

@@ -1,13 +1,11 @@
 """Weights on disk: model directories of this project, and checkpoints of the reference.
 
-Weights are known by the reference's variable names. A model directory holds them in safetensors; a checkpoint of
-the reference is read through TensorFlow, imported only then.
+Weights are known by the reference's variable names.
 """
 
-import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +16,12 @@ from keras import ops
 from xlnet import storage
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
+from xlnet.model.weight_files import WEIGHTS, stored_weights
 
 FORMAT = "xlnet-model/1"
 CONFIG, REFERENCE_CONFIG = "config.json", "xlnet_config.json"
-WEIGHTS, VOCABULARY = "model.safetensors", "spiece.model"
+VOCABULARY = "spiece.model"
 
-# What a training run of the reference leaves beside the weights.
-_TRAINING_STATE = re.compile(r"(/adam_[mv]|/Adam(_1)?|^global_step|^beta[12]_power|^learning_rate)$")
 _TASK_SCOPE = re.compile(r"^(model/(?:classification|regression))_[^/]+/")
 
 
@@ -84,7 +81,7 @@ def load_weights(model: keras.layers.Layer, path: str) -> LoadReport:
     weight of a layer is missing, or a shape differs.
     """
     path = str(path)
-    with _stored(path) as stored:
+    with stored_weights(path) as stored:
         wanted = reference_variables(model)
         names = {_TASK_SCOPE.sub(r"\1/", name): name for name in stored.shapes}
         loaded = [name for name in wanted if name in names]
@@ -128,76 +125,6 @@ def _refuse_misfits(
                 f"{path} lacks {name}, which the model wants ({len(missing)} weights are missing); "
                 "use the configuration that the weights were trained with"
             )
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """Named arrays in a file: their shapes, and a way to read one."""
-
-    shapes: dict[str, tuple[int, ...]]
-    read: Any
-
-
-@contextlib.contextmanager
-def _stored(path: str) -> Iterator[_Stored]:
-    weights = path if path.endswith(".safetensors") else storage.join(path, WEIGHTS)
-    if storage.exists(weights):
-        with storage.local_copy(weights) as local:
-            yield _read_safetensors(local, weights)
-    else:
-        yield _read_reference(path)
-
-
-def _read_safetensors(local: str, path: str) -> _Stored:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        arrays = load_file(local)
-    except (SafetensorError, ValueError) as error:
-        raise UserError(f"{path} is not a whole safetensors file ({error}); copy it again") from None
-    return _Stored({name: array.shape for name, array in arrays.items()}, arrays.__getitem__)
-
-
-def _read_reference(path: str) -> _Stored:
-    prefix = _checkpoint_prefix(path)
-    try:
-        import tensorflow as tf
-    except ImportError:
-        raise UserError(
-            f"{path} is a TensorFlow checkpoint and TensorFlow is not installed; "
-            "install it, or convert the checkpoint where it is"
-        ) from None
-    damage = (tf.errors.OpError, RuntimeError, ValueError, IndexError)  # what its reader says of broken files
-    try:
-        reader = tf.train.load_checkpoint(prefix)
-        shapes = reader.get_variable_to_shape_map()
-    except damage as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{prefix} is not a whole checkpoint ({reason}); copy it again") from None
-    weights = {name: tuple(shape) for name, shape in shapes.items() if not _TRAINING_STATE.search(name)}
-
-    def read(name: str) -> np.ndarray:
-        try:
-            return reader.get_tensor(name)
-        except damage as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{prefix} is not a whole checkpoint ({reason}); copy it again") from None
-
-    return _Stored(weights, read)
-
-
-def _checkpoint_prefix(path: str) -> str:
-    """The prefix of the newest checkpoint at a path: the prefix itself, one of its files, or its folder."""
-    prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
-    if storage.exists(f"{prefix}.index"):
-        return prefix
-    try:
-        found = [file.path for file in storage.match([storage.join(path, "*.index")])]
-    except UserError as error:
-        raise UserError(f"no weights at {path}: neither {WEIGHTS} in it nor {prefix}.index; {error}") from None
-    newest = max(found, key=lambda name: [int(digits) for digits in re.findall(r"-(\d+)\.index$", name)])
-    return newest.removesuffix(".index")
 
 
 def save_model(
