@@ -91,6 +91,7 @@ class Shown:
         self.lines: dict[str, Progress] = {}
 
     def __call__(self, advance: Advance) -> None:
+        """Show one advance."""
         unit = {"tokenize": "bytes", "write": "shards"}.get(advance.stage, "")
         if advance.stage not in self.lines:
             self.lines[advance.stage] = Progress(advance.total, unit=unit, name=advance.stage)

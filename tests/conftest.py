@@ -3,8 +3,11 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from pydoc_data.topics import topics
 
 import pytest
+
+from xlnet import vocab
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -20,8 +23,49 @@ def golden() -> Callable[[str], Path]:
         for place in PLACES:
             if (place / name).exists():
                 return place / name
-        pytest.skip(
-            f"the recorded file {name} is not here (only its numeric siblings are part of the repository)"
-        )
+        pytest.skip(f"the recorded file {name} is not here (only its numeric siblings are part of the repository)")
 
     return find
+
+
+@pytest.fixture(scope="session")
+def pages() -> list[list[str]]:
+    """Some pages of the language reference, a document each: its lines."""
+    every = [[line.strip() for line in text.splitlines() if line.strip()] for _, text in sorted(topics.items())]
+    return [page for page in every if len(page) > 3][:40]
+
+
+@pytest.fixture(scope="session")
+def text(pages, tmp_path_factory) -> list[Path]:
+    """The pages in three files."""
+    folder = tmp_path_factory.mktemp("text")
+    paths = [folder / f"{number}.txt" for number in range(3)]
+    for number, path in enumerate(paths):
+        path.write_text("\n\n".join("\n".join(page) for page in pages[number::3]) + "\n", encoding="utf-8")
+    return paths
+
+
+@pytest.fixture(scope="session")
+def vocabulary(text, tmp_path_factory) -> str:
+    """A SentencePiece model of the pages."""
+    path = str(tmp_path_factory.mktemp("vocabulary") / "spiece.model")
+    vocab.train([str(file) for file in text], path, settings=vocab.VocabularySettings(size=500))
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_corpus():
+    """Settings of records that a test can train on in seconds."""
+    from xlnet.corpus.settings import CorpusSettings
+
+    return CorpusSettings(sequence_length=32, reuse_length=16, permutation_size=16, predictions=6, shards=6)
+
+
+@pytest.fixture(scope="session")
+def small_data(text, vocabulary, small_corpus, tmp_path_factory) -> str:
+    """A data set of the pages: six shards."""
+    from pipelines.preprocess import run
+
+    folder = str(tmp_path_factory.mktemp("data") / "set")
+    run([str(file) for file in text], folder, vocabulary=vocabulary, settings=small_corpus)
+    return folder

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from xlnet import storage
+from xlnet.corpus import records
 from xlnet.corpus.manifest import Manifest
 from xlnet.errors import UserError
 from xlnet.training.shard_plan import Stretch, plan
@@ -35,6 +36,7 @@ def training_batches(
     stretches = plan(_lengths(manifest), slots=slots, steps=steps, seed=seed, start=start)
     read = [_slot(data, manifest, slot, rows=rows) for slot in stretches]
     batches = tf.data.Dataset.zip(tuple(read)).enumerate(start)
+    batches = batches.apply(tf.data.experimental.assert_cardinality(steps - start))
     return batches.map(
         lambda step, slots: _parse(step, slots, manifest=manifest, seed=seed, orders=orders),
         num_parallel_calls=tf.data.AUTOTUNE,
@@ -58,7 +60,7 @@ def validation_batches(data: str, manifest: Manifest) -> tuple[tf.data.Dataset, 
     read = [
         _slot(data, manifest, slot, rows=rows).concatenate(filler.repeat(steps - slot[0].count)) for slot in stretches
     ]
-    batches = tf.data.Dataset.zip(tuple(read)).enumerate()
+    batches = tf.data.Dataset.zip(tuple(read)).enumerate().apply(tf.data.experimental.assert_cardinality(steps))
     parsed = batches.map(
         lambda step, slots: _parse(step, slots, manifest=manifest, seed=0, orders="stored"),
         num_parallel_calls=tf.data.AUTOTUNE,
@@ -81,6 +83,13 @@ def check_shards(data: str, manifest: Manifest) -> None:
             raise UserError(
                 f"{path} has {found} bytes, the manifest says {shard.bytes}; it was cut or replaced, preprocess again"
             )
+
+
+def find_damage(data: str, manifest: Manifest) -> None:
+    """Raises UserError that names the first damaged record, after TensorFlow has found one without saying where."""
+    for shard in manifest.shards:
+        for _ in records.read(storage.join(data, shard.file)):
+            pass
 
 
 def _slots(batch_size: int, rows: int) -> int:
@@ -111,11 +120,11 @@ def _parse(step: Any, slots: Any, *, manifest: Manifest, seed: int, orders: str)
     settings = manifest.settings
     length = settings.sequence_length
     rows = rows_per_slot(manifest)
-    records = tf.concat([records for records, _ in slots], axis=0)
+    serialized = tf.concat([records for records, _ in slots], axis=0)
     names = ["input", "seg_id", "is_masked"] + (["order"] if orders == "stored" else [])
-    parsed = tf.io.parse_example(records, {name: tf.io.FixedLenFeature([length], tf.int64) for name in names})
+    parsed = tf.io.parse_example(serialized, {name: tf.io.FixedLenFeature([length], tf.int64) for name in names})
     if orders != "stored":
-        parsed["order"] = _draw_orders(tf.shape(records)[0], step, manifest=manifest, seed=seed)
+        parsed["order"] = _draw_orders(tf.shape(serialized)[0], step, manifest=manifest, seed=seed)
     return {
         "pieces": tf.cast(parsed["input"], tf.int32),
         "segments": tf.cast(parsed["seg_id"], tf.int32),

@@ -20,7 +20,7 @@ from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
 from xlnet.progress import Progress
 from xlnet.training import optimizer, resume
-from xlnet.training.data import check_shards, training_batches, validation_batches
+from xlnet.training.data import check_shards, find_damage, training_batches, validation_batches
 from xlnet.training.metrics_log import MetricsLog
 from xlnet.training.pretrainer import Pretrainer, build, unigram_losses
 from xlnet.training.settings import PretrainingSettings
@@ -106,8 +106,9 @@ class _Run:
             self.trainer.fit(
                 batches, epochs=epochs, steps_per_epoch=interval, callbacks=[at_end], verbose=0, shuffle=False
             )
-        except tf.errors.DataLossError as error:
-            raise UserError(f"a shard of {self.data} is damaged ({error.message}); preprocess again") from None
+        except tf.errors.DataLossError:
+            find_damage(self.data, self.manifest)
+            raise
 
     def _begin(self) -> None:
         self.begun = time.monotonic()
@@ -185,11 +186,13 @@ class _Run:
         return validator, batches, unigram_losses(batches, counts)
 
     def _variables(self) -> dict[str, Any]:
-        variables = {variable.path: variable for variable in self.trainer.variables}
-        variables |= {f"optimizer/{variable.path}": variable for variable in self.trainer.optimizer.variables}
-        expected = len(self.trainer.variables) + len(self.trainer.optimizer.variables)
-        assert len(variables) == expected, "two variables of one path would overwrite each other in a checkpoint"
-        return variables
+        """All that a step changes, by place and name: Keras numbers the paths anew in every process."""
+        kinds = {"model": self.trainer.variables, "optimizer": self.trainer.optimizer.variables}
+        return {
+            f"{kind}/{index:05d}/{variable.name}": variable
+            for kind, variables in kinds.items()
+            for index, variable in enumerate(variables)
+        }
 
     def _save(self, step: int) -> None:
         folder = storage.join(self.output, "checkpoints")
