@@ -56,7 +56,7 @@ class Backbone(keras.layers.Layer):
             raise UserError(f"attention is {attention!r}; choose 'bi' or 'uni'")
         self.config, self.attention, self.same_length, self.remat = config, attention, same_length, remat
         self.directions = 2 if bidirectional else 1
-        self.random = keras.random.SeedGenerator(seed)
+        self.random = keras.random.SeedGenerator(seed, name=f"{name}_random")  # the name is its key in a checkpoint
         self.blocks = [
             Block(
                 config,

@@ -72,7 +72,7 @@ class SequenceSummary(keras.layers.Layer):
         if summary not in SUMMARIES:
             raise UserError(f"summary is {summary!r}; choose one of {', '.join(SUMMARIES)}")
         self.config, self.summary, self.projection = config, summary, projection
-        self.random = keras.random.SeedGenerator(seed)
+        self.random = keras.random.SeedGenerator(seed, name=f"{name}_random")  # the name is its key in a checkpoint
         self._named: dict[str, keras.Variable] = {}
         self.build()
 
