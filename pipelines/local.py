@@ -20,7 +20,7 @@ from xlnet.errors import UserError
 from xlnet.progress import duration
 
 TASK = re.compile(r"Executing task (?:\x1b\[\d+m)?'([^']+)'")
-NOISE = re.compile(r"\d\d:\d\d:\d\d\.\d+ - |\s*\[KFP Executor|\s*-*\s*$|[IWE]\d{4} |WARNING: All log messages")
+SHOWN = re.compile(r"error: |[\w -]+ [\d,]+/[\d,]+ |.* is passed over: ")  # progress lines and what went wrong
 RESULTS = {  # what a person looks for afterwards: name in the run's folder -> step and artifact
     "report.html": "report/page",
     "vocabulary.model": "train-vocabulary/vocabulary",
@@ -128,8 +128,10 @@ class _Console(io.TextIOBase):
             self.end_task()
             self.task, self.began = task[1], time.monotonic()
             self.terminal.write(f"{self.task}\n")
-        elif not NOISE.match(line):
-            stripped = line.strip()
+            self.terminal.flush()
+            return
+        stripped = line.strip()
+        if SHOWN.match(stripped):
             if stripped.startswith("error: "):
                 self.error = stripped.removeprefix("error: ")
             self.terminal.write(f"    {stripped}\n")

@@ -14,7 +14,6 @@ from xlnet.flags import Parser, add_settings, given
 def main(arguments: list[str] | None = None) -> int:
     """The command. Returns 0, or 2 after one line on stderr about what the user can mend."""
     words = sys.argv[1:] if arguments is None else arguments
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: its banner is no news
     try:
         return _dispatch(words)
     except UserError as error:
@@ -43,6 +42,10 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if chosen in VERBS:
         parsed = parsers[chosen].parse_strictly(words[1:])
+        if chosen in TRAINS:
+            from xlnet import frameworks
+
+            frameworks.load()
         VERBS[chosen][2](parsed)
         return 0
     if not chosen.startswith("-"):
@@ -330,6 +333,7 @@ def _pipeline(parsed: argparse.Namespace) -> None:
     _print_table(f"pipeline run {parsed.output}", paths)
 
 
+TRAINS = ("pretrain", "finetune", "evaluate", "export")
 Flags = Callable[[argparse.ArgumentParser], None]
 Call = Callable[[argparse.Namespace], None]
 VERBS: dict[str, tuple[str, Flags, Call]] = {
