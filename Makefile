@@ -44,7 +44,7 @@ bench: $(DEV) $(PEER)  ## The tables of docs/performance.md; BOOKS='books/*.txt'
 lock: $(DEV)  ## Resolve the dependencies of pyproject.toml anew
 	$(VENV)/bin/python -m pip install -q uv
 	$(VENV)/bin/uv pip compile -q --upgrade --no-header --no-annotate --extra gcp --extra kubeflow pyproject.toml -o locks/run.txt
-	$(VENV)/bin/uv pip compile -q --no-header --no-annotate --all-extras -c locks/run.txt pyproject.toml -o locks/dev.txt
+	$(VENV)/bin/uv pip compile -q --no-header --no-annotate --extra gcp --extra kubeflow --extra jax --extra dev -c locks/run.txt pyproject.toml -o locks/dev.txt
 
 .PHONY: clean
 clean:  ## Remove what the targets made

@@ -294,7 +294,7 @@ _clients: dict[int, Any] = {}  # one a process: a client must not cross a fork
 def _client() -> Any:
     if os.getpid() not in _clients:
         try:
-            from google.cloud import storage
+            from google.cloud import storage  # type: ignore[attr-defined]
         except ImportError:
             raise UserError(
                 "gs:// paths need google-cloud-storage; install the extra: pip install 'xlnet-pipelines[gcp]'"

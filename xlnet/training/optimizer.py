@@ -128,7 +128,7 @@ def build(settings: OptimizerSettings, *, steps: int, variables: list[Any]) -> A
         end_rate=settings.end_rate,
         warms_ahead=is_reference,
     )
-    options = {"learning_rate": schedule, "epsilon": settings.epsilon, "clip_norm": settings.clip_norm}
+    options: dict[str, Any] = {"learning_rate": schedule, "epsilon": settings.epsilon, "clip_norm": settings.clip_norm}
     optimizer: AdamW | ReferenceAdamW
     if is_reference:
         optimizer = ReferenceAdamW(weight_decay=settings.weight_decay, **options)

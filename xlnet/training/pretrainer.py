@@ -95,7 +95,7 @@ class Pretrainer(keras.Model):
 def build(model: Pretrainer, *, rows: int) -> None:
     """Make the variables, by one call on zeros."""
     shape = (rows, model.corpus.sequence_length)
-    batch = {name: np.zeros(shape, np.int32) for name in ("pieces", "segments", "order")}
+    batch: dict[str, Any] = {name: np.zeros(shape, np.int32) for name in ("pieces", "segments", "order")}
     batch |= {"is_target": np.zeros(shape, bool), "reset": np.zeros(rows, bool)}
     model(batch)
     model.empty_memories()
