@@ -156,7 +156,9 @@ class _Run:
         )
         build(trainer, rows=self.settings.batch_size)
         if init is not None:
-            load_weights(trainer, init)
+            fresh = load_weights(trainer, init).missing
+            if fresh:
+                print(f"{init} has no {', '.join(fresh)}: begun afresh", flush=True)
         trainer.compile(
             optimizer=optimizer.build(self.settings, steps=self.settings.steps, variables=trainer.trainable_variables),
             jit_compile=True,
