@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from xlnet import buckets
+from xlnet.buckets import REMOTE
 from xlnet.errors import UserError
-
-REMOTE = "gs://"
 
 
 @dataclass(frozen=True, order=True)
@@ -36,7 +36,9 @@ def is_remote(path: str) -> bool:
 
 
 def join(folder: str, *names: str) -> str:
-    """A path inside a folder."""
+    """A path inside a folder. Raises UserError for a folder without a name, which would become the root."""
+    if not folder:
+        raise UserError("an empty path was given where a folder is wanted; name the folder")
     return "/".join([folder.rstrip("/"), *names])
 
 
@@ -60,28 +62,41 @@ def match(patterns: Sequence[str]) -> list[File]:
 
 def _match_local(pattern: str) -> list[File]:
     if os.path.isdir(pattern):
-        raise UserError(f"{pattern!r} is a folder, files are wanted; name them, for example {join(pattern, '*.txt')!r}")
+        raise _folder_wanted_as_file(pattern)
     paths = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
     return [File(path, os.path.getsize(path)) for path in paths if not os.path.isdir(path)]
 
 
 def _match_remote(pattern: str) -> list[File]:
-    bucket, name = _split_remote(pattern)
-    if any(character in name for character in "*?["):
-        blobs = _client().list_blobs(bucket, match_glob=name)
-        return [File(f"{REMOTE}{bucket}/{blob.name}", blob.size) for blob in blobs if not blob.name.endswith("/")]
-    blob = _client().bucket(bucket).get_blob(name)
+    bucket, name = buckets.split(pattern)
+    with buckets.refusing(pattern):
+        if any(character in name for character in "*?["):
+            blobs = buckets.client().list_blobs(bucket, match_glob=name)
+            return [File(f"{REMOTE}{bucket}/{blob.name}", blob.size) for blob in blobs if not blob.name.endswith("/")]
+        blob = buckets.client().bucket(bucket).get_blob(name)
+    if blob is None and _in_remote_folder(pattern, at_most=1):
+        raise _folder_wanted_as_file(pattern)
     return [] if blob is None else [File(pattern, blob.size)]
+
+
+def _in_remote_folder(folder: str, *, at_most: int | None = None) -> list[Any]:
+    """The objects under a remote folder."""
+    bucket, prefix = buckets.split(folder.rstrip("/") + "/")
+    with buckets.refusing(folder):
+        return list(buckets.client().list_blobs(bucket, prefix=prefix, max_results=at_most))
+
+
+def _folder_wanted_as_file(folder: str) -> UserError:
+    example = join(folder, "*.txt")
+    return UserError(f"{folder!r} is a folder, files are wanted; name them, for example {example!r}")
 
 
 def exists(path: str) -> bool:
     """Whether a file, or a folder with something in it, is there."""
     if not is_remote(path):
         return os.path.exists(path)
-    bucket, name = _split_remote(path)
-    if _client().bucket(bucket).blob(name).exists():
-        return True
-    return any(True for _ in _client().list_blobs(bucket, prefix=name.rstrip("/") + "/", max_results=1))
+    with buckets.refusing(path):
+        return buckets.blob(path).exists() or bool(_in_remote_folder(path, at_most=1))
 
 
 def size(path: str) -> int:
@@ -96,30 +111,24 @@ def size(path: str) -> int:
 def reading(path: str) -> Iterator[IO[bytes]]:
     """A file opened for reading bytes. Raises UserError when it is missing, a folder, or not readable."""
     try:
-        if is_remote(path):
-            bucket, name = _split_remote(path)
-            stream: IO[bytes] = _client().bucket(bucket).blob(name).open("rb")
-        else:
-            stream = open(path, "rb")  # noqa: SIM115  (closed below, after its errors are told apart)
+        # closed below, after its errors are told apart
+        stream: IO[bytes] = buckets.blob(path).open("rb") if is_remote(path) else open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder, a file is wanted") from None
     except PermissionError:
         raise UserError(f"{path} cannot be read: permission denied") from None
-    with stream:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise UserError(f"{path!r} cannot be read: {_reason(error)}") from None
+    with stream, buckets.refusing(path):  # an object is asked for when it is first read
         yield stream
 
 
 def read_bytes(path: str) -> bytes:
     """The whole content of a small file."""
     with reading(path) as stream:
-        try:
-            return stream.read()
-        except Exception as error:
-            if is_remote(path) and type(error).__name__ == "NotFound":
-                raise UserError(f"{path} does not exist") from None
-            raise
+        return stream.read()
 
 
 def read_json(path: str) -> Any:
@@ -134,8 +143,8 @@ def read_json(path: str) -> Any:
 def publish(path: str, content: bytes) -> None:
     """Write a file whole or not at all; an older file of that name is replaced."""
     if is_remote(path):
-        bucket, name = _split_remote(path)
-        _client().bucket(bucket).blob(name).upload_from_string(content)
+        with buckets.refusing(path):
+            buckets.blob(path).upload_from_string(content)
         return
     with writing(path) as stream:
         stream.write(content)
@@ -151,7 +160,7 @@ def writing(path: str) -> Iterator[IO[bytes]]:
     """A stream whose bytes become `path` when the block ends well, and vanish when it does not."""
     folder = tempfile.gettempdir() if is_remote(path) else os.path.dirname(os.path.abspath(path))
     make_folder(folder)
-    with _mendable(path):
+    with _placing(path):
         handle, aside = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", suffix=".part", dir=folder)
     try:
         with _mendable(path), os.fdopen(handle, "wb") as stream:
@@ -159,8 +168,8 @@ def writing(path: str) -> Iterator[IO[bytes]]:
             stream.flush()
             os.fsync(stream.fileno())
         if is_remote(path):
-            bucket, name = _split_remote(path)
-            _client().bucket(bucket).blob(name).upload_from_filename(aside)
+            with buckets.refusing(path):
+                buckets.blob(path).upload_from_filename(aside)
         else:
             os.chmod(aside, 0o644)
             os.replace(aside, path)
@@ -179,7 +188,7 @@ def publishing(directory: str, *, marker: str) -> Iterator[Path]:
     refuse_occupied(directory)
     parent = tempfile.gettempdir() if is_remote(directory) else os.path.dirname(os.path.abspath(directory))
     make_folder(parent)
-    with _mendable(directory):
+    with _placing(directory):
         aside = tempfile.mkdtemp(prefix=f".{os.path.basename(directory.rstrip('/'))}.", suffix=".part", dir=parent)
     try:
         with _mendable(directory):
@@ -209,16 +218,15 @@ def make_folder(folder: str) -> None:
     """Make a local folder and its parents. Raises UserError when that is not allowed."""
     if is_remote(folder):
         return
-    with _mendable(folder):
+    with _placing(folder):
         os.makedirs(folder, exist_ok=True)
 
 
 def list_folder(folder: str) -> list[str]:
     """The names in a folder, sorted; none when it does not exist. Names that begin with a dot are left out."""
     if is_remote(folder):
-        bucket, prefix = _split_remote(folder.rstrip("/") + "/")
-        blobs = _client().list_blobs(bucket, prefix=prefix)
-        names = {blob.name.removeprefix(prefix).partition("/")[0] for blob in blobs}
+        _, prefix = buckets.split(folder.rstrip("/") + "/")
+        names = {blob.name.removeprefix(prefix).partition("/")[0] for blob in _in_remote_folder(folder)}
     else:
         names = set(os.listdir(folder)) if os.path.isdir(folder) else set()
     return sorted(name for name in names if name and not name.startswith("."))
@@ -229,9 +237,9 @@ def remove_folder(folder: str) -> None:
     if not is_remote(folder):
         shutil.rmtree(folder, ignore_errors=True)
         return
-    bucket, prefix = _split_remote(folder.rstrip("/") + "/")
-    for blob in list(_client().list_blobs(bucket, prefix=prefix)):
-        blob.delete()
+    with buckets.refusing(folder):
+        for blob in _in_remote_folder(folder):
+            blob.delete()
 
 
 @contextlib.contextmanager
@@ -242,8 +250,8 @@ def local_copy(path: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory() as folder:
         target = os.path.join(folder, os.path.basename(path))
-        bucket, name = _split_remote(path)
-        _client().bucket(bucket).blob(name).download_to_filename(target)
+        with buckets.refusing(path):
+            buckets.blob(path).download_to_filename(target)
         yield target
 
 
@@ -258,10 +266,9 @@ def sha256(path: str) -> str:
 
 def _upload_folder(folder: Path, directory: str, *, marker: str) -> None:
     files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == marker)
-    bucket, prefix = _split_remote(directory)
-    for path in files:
-        name = join(prefix, path.relative_to(folder).as_posix())
-        _client().bucket(bucket).blob(name).upload_from_filename(str(path))
+    with buckets.refusing(directory):
+        for path in files:
+            buckets.blob(join(directory, path.relative_to(folder).as_posix())).upload_from_filename(str(path))
 
 
 @contextlib.contextmanager
@@ -281,26 +288,17 @@ def _mendable(path: str) -> Iterator[None]:
         raise
 
 
-def _split_remote(path: str) -> tuple[str, str]:
-    bucket, _, name = path.removeprefix(REMOTE).partition("/")
-    if not bucket or not name:
-        raise UserError(f"{path!r} is not a path on Google Cloud Storage; write gs://bucket/name")
-    return bucket, name
+@contextlib.contextmanager
+def _placing(path: str) -> Iterator[None]:
+    """As `_mendable`, where a file or folder is made: any refusal is about the place that the user chose."""
+    if not path:
+        raise UserError("the output is an empty path; name a file or folder")
+    try:
+        with _mendable(path):
+            yield
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise UserError(f"cannot write {path!r}: {_reason(error)}; choose another place") from None
 
 
-_clients: dict[int, Any] = {}  # one a process: a client must not cross a fork
-
-
-def _client() -> Any:
-    if os.getpid() not in _clients:
-        try:
-            from google.cloud import storage  # type: ignore[attr-defined]
-        except ImportError:
-            raise UserError(
-                "gs:// paths need google-cloud-storage; install the extra: pip install 'xlnet-pipelines[gcp]'"
-            ) from None
-        if os.environ.get("STORAGE_EMULATOR_HOST"):
-            _clients[os.getpid()] = storage.Client.create_anonymous_client()
-        else:
-            _clients[os.getpid()] = storage.Client()
-    return _clients[os.getpid()]
+def _reason(error: OSError | ValueError) -> str:
+    return os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
