@@ -1,0 +1,182 @@
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xlnet import storage
+from xlnet.corpus import records
+from xlnet.corpus.manifest import Manifest
+from xlnet.errors import UserError
+from xlnet.inspection import LEGEND, SUBSCRIPTS, inspect
+from xlnet.text import SPACE, Tokenizer
+from xlnet.vocab import CLS, EOD, EOP, SEP
+
+DIGITS = {after: chr(before) for before, after in SUBSCRIPTS.items()}
+SUBSCRIPT = re.compile(f"[{''.join(map(chr, DIGITS))}]+")
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch):
+    """A terminal on which a record is one line."""
+    monkeypatch.setenv("COLUMNS", "100000")
+
+
+@pytest.fixture
+def damaged(small_data, tmp_path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(small_data, tmp_path / "set"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(small_data) -> Tokenizer:
+    return Tokenizer(storage.join(small_data, "spiece.model"))
+
+
+def first_records(data, count):
+    shards = (storage.join(data, shard.file) for shard in Manifest.read(data).shards)
+    rows = (record for shard in shards for record in records.read_features(shard))
+    return [next(rows) for _ in range(count)]
+
+
+def drawn_lines(out: str) -> list[tuple[str, str]]:
+    """Of each record the line that shows it and the line that shows what its target sees."""
+    blocks = out.split(LEGEND)[1:]
+    return [(lines[2], lines[5]) for lines in (block.split("\n") for block in blocks)]
+
+
+def surfaces(record, tokenizer):
+    """How long each position is drawn, and whether a space stands before it."""
+    marks = {EOP: "¶", EOD: "◼"}
+    pieces = [(int(piece), tokenizer.piece(int(piece))) for piece in record["input"]]
+    texts = [marks.get(number) or (surface.removeprefix(SPACE) or "␣") for number, surface in pieces]
+    return texts, [surface.startswith((SPACE, "<")) for _, surface in pieces]
+
+
+def cut(line: str, texts: list[str], spaced: list[bool]) -> list[str]:
+    """A line of sight, where each piece is as long as it is in the text, cut into its pieces."""
+    at, found = 0, []
+    for text, space in zip(texts, spaced, strict=True):
+        at += space and at > 0
+        found.append(line[at : at + len(text)])
+        at += len(text)
+    assert at == len(line)
+    return found
+
+
+def test_the_summary_s_figures_are_the_manifest_s(small_data, capsys):
+    inspect(small_data, count=0)
+    told = dict(re.split(r"  +", line.strip(), maxsplit=1) for line in capsys.readouterr().out.splitlines()[1:] if line)
+    manifest = Manifest.read(small_data)
+    for name, count in manifest.counts.items():
+        assert told[name.replace("_", " ")] == f"{count:,}"
+    size = sum((Path(small_data) / shard.file).stat().st_size for shard in manifest.shards)
+    assert told["shards"].startswith(f"6, {size:,} bytes, ")
+    assert told["windows"] == "32 pieces, 16 of them reused"
+    assert told["targets"] == "6 a record, spans of 1 to 5 words"
+    assert told["vocabulary"] == f"500 pieces, SHA-256 {manifest.vocabulary['sha256'][:12]}"
+    assert told["checksums"] == "not compared (--verify)"
+
+
+def test_rejected_documents_are_counted_by_reason(damaged, capsys):
+    content = storage.read_json(str(damaged / "manifest.json"))
+    storage.publish_json(str(damaged / "manifest.json"), content | {"dead_letter_reasons": {"empty": 1234}})
+    inspect(str(damaged), count=0)
+    assert re.search(r"dead: empty +1,234 *", capsys.readouterr().out)
+
+
+def test_the_drawn_text_is_that_of_the_record_s_pieces(small_data, tokenizer, capsys):
+    inspect(small_data, count=8)
+    drawings = drawn_lines(capsys.readouterr().out)
+    rows = first_records(small_data, 8)
+    assert len(drawings) == 8
+    for (line, _), record in zip(drawings, rows, strict=True):
+        stretches = [
+            part.replace("␣", " ").split() for part in re.split(r"<sep>|<cls>|¶|◼", SUBSCRIPT.sub("", line).strip())
+        ]
+        ids = record["input"].tolist()
+        ends = [at for at, piece in enumerate(ids) if piece in (SEP, CLS, EOP, EOD)]
+        starts = [0, *(end + 1 for end in ends)]
+        wanted = [tokenizer.decode(ids[start:end]).split() for start, end in zip(starts, [*ends, None], strict=True)]
+        assert stretches == wanted
+
+
+def test_the_numbers_are_the_order_in_which_each_half_is_predicted(small_data, capsys):
+    inspect(small_data, count=8)
+    for (line, _), record in zip(drawn_lines(capsys.readouterr().out), first_records(small_data, 8), strict=True):
+        numbers = [int(found.translate(DIGITS)) for found in SUBSCRIPT.findall(line)]
+        target = np.flatnonzero(record["is_masked"])
+        wanted = []
+        for half in (target[target < 16], target[target >= 16]):
+            in_turn = sorted(half, key=lambda position, order=record["order"]: order[position])
+            wanted += [in_turn.index(position) + 1 for position in half]
+        assert numbers == wanted
+        assert len(numbers) == 6
+
+
+def test_a_target_sees_the_text_before_it_in_the_order_and_never_itself(small_data, tokenizer, capsys):
+    (record,) = first_records(small_data, 1)
+    texts, spaced = surfaces(record, tokenizer)
+    is_target = record["is_masked"].astype(bool)
+    for chosen in np.flatnonzero(is_target):
+        inspect(small_data, position=int(chosen))
+        out = capsys.readouterr().out
+        sight = cut(drawn_lines(out)[0][1], texts, spaced)
+        assert sight[chosen] == "?" * len(texts[chosen])
+        seen = np.array([shown == text for shown, text in zip(sight, texts, strict=True)])
+        assert all(seen | [set(shown) <= {"·", "?"} for shown in sight])
+        assert f"what {texts[chosen]!r} sees" in out
+        assert f": {seen.sum()} pieces\n" in out
+        own_half = (np.arange(32) >= 16) == (chosen >= 16)
+        earlier = record["order"] < record["order"][chosen]
+        text = ~np.isin(record["input"], (SEP, CLS))
+        expected = np.where(own_half, ~is_target | earlier, chosen >= 16)  # the reused half never looks ahead
+        np.testing.assert_array_equal(seen[text], expected[text])
+
+
+@pytest.mark.parametrize("position", [31, 32, 1000, -1])
+def test_a_position_that_is_no_target_is_refused_with_those_that_are(small_data, position):
+    (record,) = first_records(small_data, 1)
+    targets = ", ".join(map(str, np.flatnonzero(record["is_masked"])))
+    with pytest.raises(UserError, match=f"^position {position} is no target; targets are at {targets}$"):
+        inspect(small_data, position=position)
+
+
+def test_no_more_records_are_drawn_than_there_are(small_data, capsys):
+    inspect(small_data, count=10**6)
+    assert len(drawn_lines(capsys.readouterr().out)) == Manifest.read(small_data).counts["records"]
+
+
+def test_whole_data_are_verified(small_data, capsys):
+    inspect(small_data, count=0, verify=True)
+    assert re.search(r"checksums +all as written *", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("place", ["shard", "vocabulary"])
+def test_damage_is_named_before_anything_is_shown(damaged, capsys, place):
+    manifest = Manifest.read(str(damaged))
+    name = manifest.shards[3].file if place == "shard" else manifest.vocabulary["file"]
+    content = bytearray((damaged / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (damaged / name).write_bytes(content)
+    with pytest.raises(
+        UserError, match=rf"{re.escape(name)} has the SHA-256 \w+, the manifest says \w+; it was changed"
+    ):
+        inspect(str(damaged), verify=True)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_shard_that_is_gone_is_named(damaged):
+    name = Manifest.read(str(damaged)).shards[5].file
+    (damaged / name).unlink()
+    with pytest.raises(UserError, match=f"{re.escape(name)} does not exist"):
+        inspect(str(damaged), verify=True)
+
+
+def test_records_of_another_shape_than_the_manifest_s_are_named(damaged):
+    content = storage.read_json(str(damaged / "manifest.json"))
+    content["settings"] |= {"sequence_length": 64, "reuse_length": 32}
+    storage.publish_json(str(damaged / "manifest.json"), content)
+    with pytest.raises(UserError, match=r"record 0 is not one of this data set: a record of 32 pieces.* 64"):
+        inspect(str(damaged))
