@@ -14,6 +14,9 @@ from xlnet.settings import field_kinds, suggestion
 class Parser(argparse.ArgumentParser):
     """Prints `error: <what is wrong>` and exits with 2; an unknown flag names the nearest known one."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)  # an abbreviation changes its meaning with the next new flag
+
     def error(self, message: str) -> NoReturn:
         """Ends the program."""
         print(f"error: {message} (see {self.prog} --help)", file=sys.stderr)

@@ -22,6 +22,8 @@ def inspect(data: str, *, count: int = 1, position: int | None = None, verify: b
     `position` chooses the target (default: the middle one of the second half). With `verify` every shard is
     compared with its checksum first. Raises UserError for a data set that is half-written or damaged.
     """
+    if count < 0:
+        raise UserError(f"{count} records cannot be drawn; give 0 or more")
     manifest = Manifest.read(data)
     if verify:
         manifest.verify()

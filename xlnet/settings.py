@@ -26,7 +26,7 @@ def make(kind: type[Settings], *sources: Mapping[str, Any], where: str = "the se
     for source in sources:
         for name, value in source.items():
             if name not in kinds:
-                raise UserError(f"{where}: unknown setting {name!r}{suggestion(name, kinds)}")
+                raise UserError(f"{where}: unknown setting {name!r}{suggestion(str(name), kinds)}")
             values[name] = _convert(value, kinds[name], name=f"{where}: {name}")
     return kind(**values)
 
@@ -83,7 +83,7 @@ def _convert(value: Any, kind: Any, *, name: str) -> Any:
         if plain is tuple:
             return tuple(value.split(",") if isinstance(value, str) else value)
         return plain(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"{name} is {value!r}, wanted is {_describe(wanted)}") from None
 
 

@@ -28,6 +28,7 @@ USER_DEFINED_SYMBOLS = ("<eop>", ".", "(", ")", '"', "-", "–", "£", "€")
 MODEL = "spiece.model"  # the customary name
 LONGEST_SENTENCE = 4192  # bytes; SentencePiece leaves out longer ones
 CUT = LONGEST_SENTENCE // 4  # characters, of 4 bytes at most
+LARGEST = 1 << 28  # pieces; `corpus.records` encodes smaller numbers only
 THREADS = 4  # a fixed number, because the sums of the threads, and so the bytes of the model, depend on it
 
 
@@ -46,6 +47,8 @@ class VocabularySettings:
         least = len(SPECIAL_PIECES) + len(USER_DEFINED_SYMBOLS)
         if self.size < least:
             raise UserError(f"size: a vocabulary of {self.size} pieces cannot be; it needs at least {least}")
+        if self.size > LARGEST:
+            raise UserError(f"size is {self.size}; at most {LARGEST} pieces fit into records")
         if not 0.9 <= self.character_coverage <= 1:
             raise UserError(f"character_coverage is {self.character_coverage}; give a share from 0.9 to 1")
         if self.sentences < 1:

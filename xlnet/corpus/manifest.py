@@ -70,14 +70,31 @@ class Manifest:
         try:
             lengths = content["document_lengths"]  # JSON has them in alphabetical order
             content["document_lengths"] = {power: lengths[power] for power in sorted(lengths, key=int)}
-            return cls(
+            manifest = cls(
                 settings=CorpusSettings(**content["settings"]),
                 shards=[Shard.from_json(entry) for entry in content["shards"]],
                 directory=directory,
                 **{name: content[name] for name in _PLAIN},
             )
+            manifest._require_whole()
         except (KeyError, TypeError, AttributeError, ValueError) as error:
+            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise UserError(f"{path} is damaged ({what}); preprocess again") from None
+        except UserError as error:
             raise UserError(f"{path} is damaged ({error}); preprocess again") from None
+        return manifest
+
+    def _require_whole(self) -> None:
+        """Raises KeyError, TypeError or ValueError for what a reader would stumble over."""
+        for name, kind in (("file", str), ("sha256", str), ("size", int)):
+            _require_kind(self.vocabulary[name], kind, name=f"vocabulary: {name}")
+        for name in COUNTS:
+            _require_kind(self.counts[name], int, name=f"counts: {name}")
+        for shard in self.shards:
+            for part in dataclasses.fields(Shard):
+                _require_kind(getattr(shard, part.name), part.type, name=f"shards: {part.name}")
+        if not self.shards:
+            raise ValueError("it names no shard")
 
     def to_json(self) -> dict[str, Any]:
         """The content of manifest.json."""
@@ -148,6 +165,22 @@ _PLAIN = (
     "libraries",
     "piece_counts",
 )
+
+
+COUNTS = (  # that every reader shows
+    "documents_out",
+    "dead_letters",
+    "characters",
+    "pieces",
+    "pieces_dropped",
+    "unknown_pieces",
+    "records",
+)
+
+
+def _require_kind(value: Any, kind: Any, *, name: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r}")
 
 
 def _why_missing(directory: str) -> str:
