@@ -73,6 +73,37 @@ def _parse(content: dict[str, Any], path: str) -> ModelConfig:
         raise UserError(f"{path}: {error}") from None
 
 
+def read_description(directory: str) -> dict[str, Any]:
+    """The content of a model directory's config.json. Raises UserError when a part is missing or of another kind."""
+    path = storage.join(str(directory), CONFIG)
+    content = storage.read_json(path)
+    _require_parts(content, {"text": dict, "vocabulary_sha256": str, "head": dict | None}, path)
+    _require_parts(content["text"], {"lower": bool, "keep_accents": bool}, path)
+    if content["head"] is not None:
+        _require_parts(content["head"], _HEAD, path)
+        _require_parts(content["head"]["columns"], {"text": str, "pair": str | None, "label": str}, path)
+    return content
+
+
+_HEAD = {
+    "task": str,
+    "classes": list | None,
+    "summary": str,
+    "projection": bool,
+    "sequence_length": int,
+    "columns": dict,
+}
+
+
+def _require_parts(content: Any, kinds: Mapping[str, Any], path: str) -> None:
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: {content!r} stands where {', '.join(kinds)} are wanted; copy it again")
+    for name, kind in kinds.items():
+        if name not in content or not isinstance(content[name], kind):
+            found = f"is {content[name]!r}" if name in content else "is missing"
+            raise UserError(f"{path} is damaged: {name} {found}; copy the model again")
+
+
 def load_weights(model: keras.layers.Layer, path: str) -> LoadReport:
     """Fill a model from a model directory, or from a reference checkpoint's prefix or folder.
 

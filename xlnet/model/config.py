@@ -50,6 +50,10 @@ class ModelConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UserError(f"{name} is {value!r}; give a whole number of at least 1")
+        for name in ("dropout", "attention_dropout", "initializer_stddev", "clamp_length"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise UserError(f"{name} is {value!r}; give a number")
         if self.model_dim % 2:
             raise UserError(f"model_dim is {self.model_dim}; give an even number, half of it sines, half cosines")
         if self.activation not in ACTIVATIONS:
@@ -57,7 +61,7 @@ class ModelConfig:
         for name in ("dropout", "attention_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)!r}; give a rate from 0 up to, not including, 1")
-        if self.initializer_stddev <= 0:
+        if not 0 < self.initializer_stddev < float("inf"):
             raise UserError(f"initializer_stddev is {self.initializer_stddev!r}; give a number above 0")
         if self.clamp_length == 0 or self.clamp_length < -1:
             raise UserError(f"clamp_length is {self.clamp_length}; give -1 (no clamping) or a positive distance")
@@ -90,6 +94,8 @@ class ModelConfig:
 
 def refuse_unknown(settings: Mapping[str, Any], *, known: Collection[str]) -> None:
     """Raises UserError at the first key that is not known, naming the nearest that is."""
+    if not isinstance(settings, Mapping):
+        raise UserError(f"the model's configuration is {settings!r}; wanted are names and values")
     for key in settings:
         if key not in known:
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]

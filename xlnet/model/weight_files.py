@@ -44,7 +44,7 @@ def _read_safetensors(local: str, path: str) -> Stored:
 
     try:
         arrays = load_file(local)
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, OSError) as error:
         raise UserError(f"{path} is not a whole safetensors file ({error}); copy it again") from None
     return Stored({name: array.shape for name, array in arrays.items()}, arrays.__getitem__)
 

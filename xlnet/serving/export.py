@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xlnet import __version__, storage
 from xlnet.errors import UserError
 from xlnet.model.backbone import Backbone
-from xlnet.model.checkpoints import CONFIG, VOCABULARY, load_config, load_weights
+from xlnet.model.checkpoints import CONFIG, VOCABULARY, load_config, load_weights, read_description
 from xlnet.serving.predictor import Predictor, answers, load_tokenizer
 from xlnet.tasks.features import features
 from xlnet.text import Tokenizer
@@ -75,7 +75,7 @@ def export(*, model: str, output: str, progress: Callable[[str], Any] | None = N
 
 def load(model: str) -> Served:
     """The model of a model directory: its classifier, or its backbone when it has no head."""
-    if storage.read_json(storage.join(model, CONFIG)).get("head") is None:
+    if read_description(model)["head"] is None:
         backbone = Backbone(load_config(model))
         load_weights(backbone, model)
         return Served(backbone, lambda inputs: _hidden(backbone, inputs), load_tokenizer(model), None)

@@ -14,7 +14,7 @@ from xlnet.model.heads import SequenceClassifier
 from xlnet.tasks.features import features
 from xlnet.text import Tokenizer
 
-CONFIG, VOCABULARY = "config.json", "spiece.model"
+VOCABULARY = checkpoints.VOCABULARY
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,7 @@ class Predictor:
     @classmethod
     def load(cls, directory: str) -> "Predictor":
         """Reads a fine-tuned model directory. Raises UserError when it has no head for sentences."""
-        stored = storage.read_json(storage.join(directory, CONFIG))
-        head = stored.get("head")
+        head = checkpoints.read_description(directory)["head"]
         if head is None:
             raise UserError(f"{directory} holds a pretrained model without a head; run `xlnet finetune` first")
         config = checkpoints.load_config(directory)
@@ -83,9 +82,9 @@ def classifier(config: checkpoints.ModelConfig, head: dict[str, Any]) -> Sequenc
 
 def load_tokenizer(directory: str) -> Tokenizer:
     """The tokenizer of a model directory. Raises UserError when its vocabulary is not the one trained with."""
-    stored = storage.read_json(storage.join(directory, CONFIG))
+    stored = checkpoints.read_description(directory)
     path = storage.join(directory, VOCABULARY)
-    tokenizer = Tokenizer(storage.read_bytes(path), **stored["text"])
+    tokenizer = Tokenizer(path, **stored["text"])
     if tokenizer.sha256 != stored["vocabulary_sha256"]:
         raise UserError(
             f"{path} has the SHA-256 {tokenizer.sha256}, the model was trained with {stored['vocabulary_sha256']}; "

@@ -6,7 +6,7 @@ from typing import Any
 
 from xlnet import storage, vocab
 from xlnet.errors import UserError
-from xlnet.model.checkpoints import load_config
+from xlnet.model.checkpoints import load_config, read_description
 from xlnet.model.config import ModelConfig
 from xlnet.text import Tokenizer
 
@@ -73,8 +73,7 @@ def _folder(init: str) -> str:
 
 
 def _stored(folder: str) -> dict[str, Any]:
-    path = storage.join(folder, CONFIG)
-    return storage.read_json(path) if storage.exists(path) else {}
+    return read_description(folder) if storage.exists(storage.join(folder, CONFIG)) else {}
 
 
 def _checked(config: ModelConfig, tokenizer: Tokenizer, *, vocabulary: str, weights: str | None) -> Start:
