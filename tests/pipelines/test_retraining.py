@@ -1,0 +1,206 @@
+import contextlib
+import difflib
+import io
+import json
+import math
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components import readme
+from components.image import IMAGE
+from pipelines import local
+from xlnet import storage
+from xlnet.cli import main
+from xlnet.errors import UserError
+
+GOLDEN = Path(__file__).with_name("retraining.yaml")
+RENEW = f"if this is as wanted: xlnet pipeline compile --output {GOLDEN.relative_to(GOLDEN.parents[2])}"
+STEPS = ["train-vocabulary", "preprocess", "preprocess-2", "pretrain", "finetune", "finetune-2", "evaluate"]
+STEPS += ["evaluate-2", "export", "report"]
+RUNS = ("finetuned", "scratch")
+VERBS = ("returns", "raises")
+PRESET = {
+    "vocabulary": {"size": 400},
+    "corpus": {"sequence_length": 32, "reuse_length": 16, "permutation_size": 16, "predictions": 6, "shards": 4},
+    "model": {"layers": 1, "model_dim": 16, "heads": 2, "head_dim": 8, "feedforward_dim": 32},
+    "pretraining": {
+        "batch_size": 4,
+        "steps": 6,
+        "memory_length": 8,
+        "warmup_steps": 2,
+        "log_interval": 2,
+        "validation_interval": 3,
+        "checkpoint_interval": 3,
+    },
+    "finetuning": {"sequence_length": 16, "batch_size": 8, "steps": 6, "jit_compile": False},
+}
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    path = tmp_path_factory.mktemp("compiled") / "retraining.yaml"
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main(["pipeline", "compile", "--output", str(path)]) == 0
+    return path.read_text()
+
+
+def comparable(compiled: str) -> list[str]:
+    """Without what may differ from one place to the next: kfp's version and the image."""
+    return re.sub(r"(?m)^(\s*)(sdkVersion|image): .*$", r"\1\2: any", compiled).splitlines(keepends=True)
+
+
+def test_the_compiled_pipeline_is_the_one_that_was_reviewed(compiled):
+    difference = "".join(difflib.unified_diff(comparable(GOLDEN.read_text()), comparable(compiled), "golden", "now"))
+    assert not difference, f"the compiled pipeline changed:\n{difference}\n{RENEW}"
+
+
+def test_every_step_runs_in_the_project_s_image_and_installs_nothing(compiled):
+    executors = next(yaml.safe_load_all(compiled))["deploymentSpec"]["executors"]
+    assert sorted(executors) == sorted(f"exec-{step}" for step in STEPS)
+    for executor in executors.values():
+        assert executor["container"]["image"] == IMAGE
+        assert "pip install" not in " ".join(executor["container"]["command"])
+
+
+@pytest.mark.parametrize("name", readme.names())
+def test_the_page_of_each_component_is_current(name):
+    page = (readme.HERE / name / "README.md").read_text()
+    assert page == readme.page(name), "write the pages anew: python -m components.readme"
+
+
+@pytest.fixture(scope="module")
+def inputs(text, tmp_path_factory):
+    """Text, and a task that a word decides: 48 examples to learn from; 20 to measure, 12 of them of one class."""
+    folder = tmp_path_factory.mktemp("inputs")
+    objects = ["the loop", "a class", "this module", "an empty list", "every name", "the last line"]
+    rows = [f"{thing} {verb} in place {number}\t{verb}" for number in range(4) for thing in objects for verb in VERBS]
+    for name, lines in (("train", rows), ("dev", rows[1:25:2] + rows[:16:2])):
+        (folder / f"{name}.tsv").write_text("\n".join(["text\tlabel", *lines]) + "\n")
+    (folder / "preset.yaml").write_text(yaml.safe_dump(PRESET))
+    return {
+        "corpus": [str(path) for path in text[:2]],
+        "heldout": [str(text[2])],
+        "task_train": str(folder / "train.tsv"),
+        "task_dev": str(folder / "dev.tsv"),
+        "config": str(folder / "preset.yaml"),
+        "title": "A tiny run",
+    }
+
+
+@pytest.fixture(scope="module")
+def chain(inputs, tmp_path_factory):
+    """The folder of a whole run, what it returned, and what a person saw."""
+    output = tmp_path_factory.mktemp("chain") / "run"
+    terminal = io.StringIO()
+    with contextlib.redirect_stdout(terminal), contextlib.redirect_stderr(terminal):
+        told = local.run(str(output), **inputs)
+    return output, told, terminal.getvalue()
+
+
+@pytest.mark.slow
+def test_a_run_leaves_every_result_under_a_plain_name(chain):
+    output, told, _ = chain
+    assert {name for name in local.RESULTS if (output / name).exists()} == set(local.RESULTS)
+    assert {name: told[name] for name in local.RESULTS} == {name: str(output / name) for name in local.RESULTS}
+
+
+@pytest.mark.slow
+def test_a_run_keeps_to_the_preset_and_measures_on_the_held_out_text(chain, inputs):
+    output, told, _ = chain
+    summary = storage.read_json(str(output / "pretrained" / "summary.json"))
+    assert summary["steps"] == PRESET["pretraining"]["steps"]
+    assert math.isfinite(summary["validation_loss"])
+    assert told["held-out loss (nats a piece)"] == summary["validation_loss"]
+    for name, files in (("data", inputs["corpus"]), ("heldout", inputs["heldout"])):
+        manifest = storage.read_json(str(output / name / "manifest.json"))
+        assert [entry["path"] for entry in manifest["inputs"]] == sorted(files)
+        assert manifest["settings"]["sequence_length"] == PRESET["corpus"]["sequence_length"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["evaluation", "scratch-evaluation"])
+def test_the_confusion_matrix_counts_every_example_once(chain, inputs, place):
+    output, _, _ = chain
+    evaluation = storage.read_json(str(output / place / "evaluation.json"))
+    truth = Counter(line.split("\t")[1] for line in Path(inputs["task_dev"]).read_text().splitlines()[1:])
+    assert evaluation["examples"] == truth.total() == 20
+    assert dict(zip(evaluation["classes"], map(sum, evaluation["confusion"]), strict=True)) == truth
+    assert evaluation["majority"]["accuracy"] == pytest.approx(12 / 20)
+    lines = (output / place / "predictions.jsonl").read_text().splitlines()
+    right = sum(line["truth"] == line["predicted"] for line in map(json.loads, lines))
+    assert evaluation["metrics"]["accuracy"] == pytest.approx(right / 20)
+
+
+@pytest.mark.slow
+def test_only_the_second_fine_tuning_begins_from_scratch(chain):
+    output, _, _ = chain
+    fresh = [storage.read_json(str(output / name / "summary.json"))["fresh_weights"] for name in RUNS]
+    heads = [weight for weight in fresh[1] if not weight.startswith("model/transformer/")]
+    assert fresh[0] == heads
+    assert len(fresh[1]) > len(heads)
+
+
+@pytest.mark.slow
+def test_the_export_answers_as_the_model_does_and_is_whole(chain):
+    output, _, _ = chain
+    folder = output / "exported" / "1"
+    card = storage.read_json(str(folder / "model-card.json"))
+    assert card["texts_checked"] > 0
+    assert card["max_abs_difference"] <= card["tolerance"]
+    assert {name: storage.sha256(str(folder / name)) for name in card["files"]} == card["files"]
+
+
+@pytest.mark.slow
+def test_the_report_holds_the_figures(chain):
+    output, told, _ = chain
+    page = re.sub("[\\xa0\\u202f]", " ", (output / "report.html").read_text())
+    assert "A tiny run" in page
+    assert f"<b>{told['held-out loss (nats a piece)']:.3f}</b><span>loss on held-out text" in page
+    assert f"<b>{100 * told['accuracy, pretrained']:.1f} %</b><span>accuracy, pretrained" in page
+    assert f"<b>{told['pieces']:,}</b><span>pieces of text" in page
+
+
+@pytest.mark.slow
+def test_a_person_sees_the_steps_and_the_log_holds_every_word(chain):
+    output, _, terminal = chain
+    lines = terminal.splitlines()
+    assert sorted(line for line in lines if not line.startswith(" ")) == sorted(STEPS)
+    assert sum(line.startswith("    done in ") for line in lines) == len(STEPS)
+    assert not re.search(r"[{}\[\]\x1b]|INFO|WARNING", terminal)
+    log = (output / "run.log").read_text()
+    assert all(f"'{step}'" in log for step in STEPS)
+
+
+def test_a_failed_step_is_named_with_its_own_error_and_ends_the_run(inputs, tmp_path, capfd):
+    preset = tmp_path / "preset.yaml"
+    preset.write_text(yaml.safe_dump(PRESET | {"vocabulary": {"size": 200_000}}))
+    with pytest.raises(UserError, match=r"^step 'train-vocabulary' failed: size: 200000 pieces were asked") as caught:
+        local.run(str(tmp_path / "run"), **inputs | {"config": str(preset)})
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    seen = "".join(capfd.readouterr())
+    assert "Traceback" not in seen
+    assert [line for line in seen.splitlines() if not line.startswith(" ")] == ["train-vocabulary"]
+    assert "error: size: 200000" in (tmp_path / "run" / "run.log").read_text()
+    assert not list((tmp_path / "run" / "steps").glob("*/preprocess*"))
+
+
+def test_an_occupied_output_is_refused_before_anything_runs(inputs, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="already holds something"):
+        local.run(str(tmp_path), **inputs)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("name", ["corpus", "heldout", "task_train", "task_dev", "config"])
+def test_a_missing_input_is_named_before_anything_runs(inputs, tmp_path, name):
+    missing = str(tmp_path / "missing.txt")
+    wrong = [missing] if isinstance(inputs[name], list) else missing
+    with pytest.raises(UserError, match=r"missing\.txt"):
+        local.run(str(tmp_path / "run"), **inputs | {name: wrong})
+    assert not (tmp_path / "run").exists()
