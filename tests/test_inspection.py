@@ -79,6 +79,14 @@ def test_the_summary_s_figures_are_the_manifest_s(small_data, capsys):
     assert told["checksums"] == "not compared (--verify)"
 
 
+def test_the_folder_is_one_line_as_it_was_given(small_data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    folder = tmp_path / "a folder with [bold] brackets" / "and a name that is longer than the terminal is wide"
+    shutil.copytree(small_data, folder)
+    inspect(str(folder), count=0)
+    assert capsys.readouterr().out.splitlines()[0] == f"data set {folder}"
+
+
 def test_rejected_documents_are_counted_by_reason(damaged, capsys):
     content = storage.read_json(str(damaged / "manifest.json"))
     storage.publish_json(str(damaged / "manifest.json"), content | {"dead_letter_reasons": {"empty": 1234}})

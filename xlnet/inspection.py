@@ -28,6 +28,7 @@ def inspect(data: str, *, count: int = 1, position: int | None = None, verify: b
     if verify:
         manifest.verify()
     console = Console(highlight=False)
+    console.print(Text(f"data set {manifest.directory}", style="italic"), soft_wrap=True)  # a path to copy
     console.print(_summary(manifest, verified=verify))
     tokenizer = Tokenizer(storage.read_bytes(storage.join(data, manifest.vocabulary["file"])))
     shown = 0
@@ -45,7 +46,7 @@ def inspect(data: str, *, count: int = 1, position: int | None = None, verify: b
 
 
 def _summary(manifest: Manifest, *, verified: bool) -> Table:
-    table = Table(title=f"data set {manifest.directory}", title_justify="left", show_header=False, box=None)
+    table = Table(show_header=False, box=None)
     table.add_column(style="dim")
     table.add_column()
     settings, counts = manifest.settings, manifest.counts
