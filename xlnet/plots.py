@@ -82,7 +82,8 @@ def lines(curves: Sequence[Curve], *, name: str, label: str, unit: str, levels: 
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("step")
         axes.set_ylabel(unit)
-        figure.legend(loc="outside upper left", ncols=3, borderaxespad=0, columnspacing=1.4)
+        if axes.get_legend_handles_labels()[0]:
+            figure.legend(loc="outside upper left", ncols=3, borderaxespad=0, columnspacing=1.4)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return Markup(_inline(stream.getvalue(), name=name, label=label))

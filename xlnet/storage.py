@@ -172,7 +172,8 @@ def writing(path: str) -> Iterator[IO[bytes]]:
                 buckets.blob(path).upload_from_filename(aside)
         else:
             os.chmod(aside, 0o644)
-            os.replace(aside, path)
+            with _placing(path):
+                os.replace(aside, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(aside)

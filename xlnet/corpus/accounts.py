@@ -96,7 +96,10 @@ def _reconcile(
                 _lossy(f"{documents:,} documents of {pieces:,} pieces were read, {found[0]:,} of {found[1]:,} arrived")
             )
     if not documents:
-        raise UserError(f"there is no document to write: {len(inputs)} files with {dead:,} rejected documents")
+        reasons = ", ".join(sorted({letter.reason for tally in tallies for letter in tally.dead_letters})) or "no text"
+        raise UserError(
+            f"there is no document to write: {len(inputs)} files with {dead:,} rejected documents ({reasons})"
+        )
     rows = 2 if settings.bidirectional else 1
     for file in shards:
         in_records = file.records // rows * settings.reuse_length
