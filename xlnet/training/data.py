@@ -4,7 +4,8 @@ A batch has `batch_size` rows. With bidirectional data a slot fills two neighbou
 the same shard. `reset` marks the rows whose stream begins, so that memories of another stream are not carried over.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -85,11 +86,21 @@ def check_shards(data: str, manifest: Manifest) -> None:
             )
 
 
-def find_damage(data: str, manifest: Manifest) -> None:
-    """Raises UserError that names the first damaged record, after TensorFlow has found one without saying where."""
-    for shard in manifest.shards:
-        for _ in records.read(storage.join(data, shard.file)):
-            pass
+def check_rows(manifest: Manifest, batch_size: int) -> None:
+    """Raises UserError when the data do not carry batches of so many rows."""
+    plan(_lengths(manifest), slots=_slots(batch_size, rows_per_slot(manifest)), steps=0)
+
+
+@contextlib.contextmanager
+def naming_damage(data: str, manifest: Manifest) -> Iterator[None]:
+    """Raises UserError that names the first damaged record, where TensorFlow finds one without saying where."""
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+        for shard in manifest.shards:
+            for _ in records.read_features(storage.join(data, shard.file)):
+                pass
+        raise
 
 
 def _slots(batch_size: int, rows: int) -> int:

@@ -4,6 +4,7 @@ Reference: train.py, train_gpu.py.
 """
 
 import dataclasses
+import io
 import time
 from typing import Any
 
@@ -20,7 +21,7 @@ from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
 from xlnet.progress import Progress
 from xlnet.training import optimizer, resume
-from xlnet.training.data import check_shards, find_damage, training_batches, validation_batches
+from xlnet.training.data import check_rows, check_shards, naming_damage, training_batches, validation_batches
 from xlnet.training.metrics_log import MetricsLog
 from xlnet.training.pretrainer import Pretrainer, build, unigram_losses
 from xlnet.training.settings import PretrainingSettings
@@ -57,17 +58,19 @@ class _Run:
         init: str | None,
     ):
         self.data, self.output, self.settings, self.validation = data, output, settings, validation
+        _refuse_foreign(output)
         self.manifest = Manifest.read(data)
         check_shards(data, self.manifest)
+        check_rows(self.manifest, settings.batch_size)
         self.corpus = self.manifest.settings
         self.config = dataclasses.replace(model, vocab_size=self.manifest.vocabulary["size"])
         self.fixed = self._fixed_settings()
-        _claim(output, self.fixed)
         keras.utils.set_random_seed(settings.seed)
         self.trainer = self._trainer(init)
         self.validator, self.validation_data, self.unigram_loss = self._validator()
         self.started = time.monotonic()
         self.start = self._restore()
+        storage.publish_json(storage.join(output, RUN), self.fixed)  # from here on the folder is this run's
         self.log = MetricsLog(output, resume_at=self.start or None)
         self.progress = Progress(settings.steps, unit="steps", name="pretraining")
         self.last: dict[str, float] = {}
@@ -87,8 +90,6 @@ class _Run:
         return self._publish()
 
     def _fit(self, first: int, last: int, *, interval: int, epochs: int) -> None:
-        import tensorflow as tf
-
         batches = training_batches(
             self.data,
             self.manifest,
@@ -102,13 +103,10 @@ class _Run:
             on_epoch_begin=lambda epoch, logs: self._begin(),
             on_epoch_end=lambda epoch, logs: self._at_interval(first + (epoch + 1) * interval, interval, logs),
         )
-        try:
+        with naming_damage(self.data, self.manifest):
             self.trainer.fit(
                 batches, epochs=epochs, steps_per_epoch=interval, callbacks=[at_end], verbose=0, shuffle=False
             )
-        except tf.errors.DataLossError:
-            find_damage(self.data, self.manifest)
-            raise
 
     def _begin(self) -> None:
         self.begun = time.monotonic()
@@ -173,6 +171,9 @@ class _Run:
         manifest.require_vocabulary(self.manifest.vocabulary["sha256"])
         manifest.require(**{name: getattr(self.corpus, name) for name in SHAPE})
         batches, rows = validation_batches(self.validation, manifest)
+        piece_counts = self._piece_counts()
+        with naming_damage(self.validation, manifest):  # every record is read here
+            unigram = unigram_losses(batches, piece_counts)
         validator = Pretrainer(
             self.trainer.backbone,
             self.trainer.head,
@@ -183,9 +184,17 @@ class _Run:
         )
         build(validator, rows=rows)
         validator.compile(jit_compile=True)
-        with storage.local_copy(storage.join(self.data, self.manifest.piece_counts)) as path:
-            counts = np.load(path)
-        return validator, batches, unigram_losses(batches, counts)
+        return validator, batches, unigram
+
+    def _piece_counts(self) -> np.ndarray:
+        path = storage.join(self.data, self.manifest.piece_counts)
+        try:
+            counts = np.load(io.BytesIO(storage.read_bytes(path)))
+        except (ValueError, EOFError) as error:
+            raise UserError(f"{path} is damaged ({error}); preprocess again") from None
+        if counts.shape != (self.config.vocab_size,):
+            raise UserError(f"{path} counts {counts.shape} pieces, the vocabulary has {self.config.vocab_size}")
+        return counts
 
     def _variables(self) -> dict[str, Any]:
         """All that a step changes, by place and name: Keras numbers the paths anew in every process."""
@@ -251,13 +260,15 @@ class _Run:
 SHAPE = ("sequence_length", "reuse_length", "predictions", "bidirectional", "lower", "keep_accents")
 
 
-def _claim(output: str, fixed: dict[str, Any]) -> None:
-    """Take the output folder for this run: new, or that of an unfinished run."""
+RUN = "run.json"
+
+
+def _refuse_foreign(output: str) -> None:
+    """Raises UserError when the output folder holds anything but an unfinished run."""
     if storage.exists(storage.join(output, "summary.json")):
         raise UserError(f"{output} already holds a finished run; name another --output, or remove it")
-    if not storage.exists(storage.join(output, "run.json")):
+    if not storage.exists(storage.join(output, RUN)):
         storage.refuse_occupied(output)
-        storage.publish_json(storage.join(output, "run.json"), fixed)
 
 
 def _passes(step: int, interval: int, every: int, last: int) -> bool:

@@ -1,5 +1,6 @@
 """Settings of training. Light: importing this file imports no framework."""
 
+import math
 from dataclasses import dataclass
 
 from xlnet.errors import UserError
@@ -25,9 +26,11 @@ class OptimizerSettings:
     def __post_init__(self) -> None:
         _require(self.decay in DECAYS, "decay", self.decay, f"one of {', '.join(DECAYS)}")
         _require(self.optimizer in OPTIMIZERS, "optimizer", self.optimizer, f"one of {', '.join(OPTIMIZERS)}")
-        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "a number above 0")
+        _require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "a number above 0")
         _require(0 <= self.end_rate <= 1, "end_rate", self.end_rate, "a share from 0 to 1")
         _require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "0 or more steps")
+        _require(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "a number from 0")
+        _require(0 < self.epsilon < math.inf, "epsilon", self.epsilon, "a number above 0")
         _require(self.clip_norm > 0, "clip_norm", self.clip_norm, "a number above 0")
 
 
@@ -52,10 +55,9 @@ class PretrainingSettings(OptimizerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("batch_size", "steps", "log_interval", "validation_interval", "checkpoint_interval"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}, wanted is 1 or more")
-        if self.memory_length < 0:
-            raise UserError(f"memory_length is {self.memory_length}, wanted is 0 or more")
-        if self.orders not in ORDERS:
-            raise UserError(f"orders is {self.orders!r}, wanted is 'stored' or 'on-the-fly'")
+        intervals = ("log_interval", "validation_interval", "checkpoint_interval")
+        for name in ("batch_size", "steps", *intervals, "keep_checkpoints"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _require(self.memory_length >= 0, "memory_length", self.memory_length, "0 or more")
+        _require(0 <= self.seed < 2**32, "seed", self.seed, "a number from 0 to 2^32 - 1")
+        _require(self.orders in ORDERS, "orders", self.orders, f"one of {', '.join(ORDERS)}")
