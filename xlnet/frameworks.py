@@ -17,7 +17,7 @@ def load() -> None:
             import tensorflow as tf
 
             tf.constant(0)  # the devices are looked for, and missed aloud, at the first operation
-        except BaseException:
+        except Exception:
             aside.seek(0)
             os.write(shown, aside.read())
             raise
