@@ -287,6 +287,10 @@ def _mendable(path: str) -> Iterator[None]:
                 f"cannot write {path}: {os.strerror(error.errno).lower()}; make room or choose another place"
             ) from None
         raise
+    except Exception as error:  # TensorFlow and safetensors have names of their own for a full disk
+        if "No space left on device" not in str(error):
+            raise
+        raise UserError(f"cannot write {path}: no space left on device; make room or choose another place") from None
 
 
 @contextlib.contextmanager
