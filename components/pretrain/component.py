@@ -38,5 +38,6 @@ def pretrain(
             model=make(ModelConfig, preset["model"], where="config"),
         )
         for name in ("loss", "validation_loss", "unigram_loss", "pieces_per_second", "seconds"):
-            metrics.log_metric(name, summary[name])
+            if name in summary:  # a retry that finds all steps done has no speed to tell
+                metrics.log_metric(name, summary[name])
         pretrained.metadata |= {"steps": summary["steps"], "parameters": summary["parameters"]}
