@@ -6,3 +6,9 @@ class UserError(Exception):
 
     `xlnet` prints it as `error: <message>` and exits with 2; inside a pipeline step it fails the step.
     """
+
+
+def require(holds: bool, name: str, found: object, wanted: str) -> None:
+    """Raises UserError, with the value that was found and what is wanted, where a setting does not hold."""
+    if not holds:
+        raise UserError(f"{name} is {found!r}, wanted is {wanted}")

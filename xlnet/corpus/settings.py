@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from xlnet.errors import UserError
+from xlnet.errors import require
 
 FUNCTIONAL = 3  # <sep>, <sep> and <cls> stand in every window's second part
 SPAN_UNITS = ("word", "piece")
@@ -62,5 +62,4 @@ class CorpusSettings:
 
 
 def _require(settings: CorpusSettings, name: str, holds: bool, wanted: str) -> None:
-    if not holds:
-        raise UserError(f"{name} is {getattr(settings, name)!r}, wanted is {wanted}")
+    require(holds, name, getattr(settings, name), wanted)

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from xlnet import storage
@@ -36,13 +37,7 @@ def training_batches(
     slots = _slots(batch_size, rows)
     stretches = plan(_lengths(manifest), slots=slots, steps=steps, seed=seed, start=start)
     read = [_slot(data, manifest, slot, rows=rows) for slot in stretches]
-    batches = tf.data.Dataset.zip(tuple(read)).enumerate(start)
-    batches = batches.apply(tf.data.experimental.assert_cardinality(steps - start))
-    return batches.map(
-        lambda step, slots: _parse(step, slots, manifest=manifest, seed=seed, orders=orders),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    ).prefetch(2)
+    return _side_by_side(read, manifest, first=start, last=steps, seed=seed, orders=orders)
 
 
 def validation_batches(data: str, manifest: Manifest) -> tuple[tf.data.Dataset, int]:
@@ -61,13 +56,7 @@ def validation_batches(data: str, manifest: Manifest) -> tuple[tf.data.Dataset, 
     read = [
         _slot(data, manifest, slot, rows=rows).concatenate(filler.repeat(steps - slot[0].count)) for slot in stretches
     ]
-    batches = tf.data.Dataset.zip(tuple(read)).enumerate().apply(tf.data.experimental.assert_cardinality(steps))
-    parsed = batches.map(
-        lambda step, slots: _parse(step, slots, manifest=manifest, seed=0, orders="stored"),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    return parsed.prefetch(2), slots * rows
+    return _side_by_side(read, manifest, first=0, last=steps, seed=0, orders="stored"), slots * rows
 
 
 def rows_per_slot(manifest: Manifest) -> int:
@@ -121,17 +110,30 @@ def _slot(data: str, manifest: Manifest, stretches: Sequence[Stretch], *, rows: 
     counts = tf.constant([stretch.count for stretch in stretches], tf.int64)
 
     def read(file: Any, first: Any, count: Any) -> tf.data.Dataset:
-        records = tf.data.TFRecordDataset(file).skip(first * rows).take(count * rows)
-        return records.batch(rows, drop_remainder=True).enumerate(first).map(lambda i, row: (row, i == 0))
+        serialized = tf.data.TFRecordDataset(file).skip(first * rows).take(count * rows)
+        return serialized.batch(rows, drop_remainder=True).enumerate(first).map(lambda i, row: (row, i == 0))
 
     return tf.data.Dataset.from_tensor_slices((files, firsts, counts)).flat_map(read)
+
+
+def _side_by_side(
+    slots: Sequence[tf.data.Dataset], manifest: Manifest, *, first: int, last: int, seed: int, orders: str
+) -> tf.data.Dataset:
+    """The batches of steps `first` to `last`, each made of what its slots read."""
+    steps = tf.data.Dataset.zip(tuple(slots)).enumerate(first)
+    steps = steps.apply(tf.data.experimental.assert_cardinality(last - first))
+    return steps.map(
+        lambda step, read: _parse(step, read, manifest=manifest, seed=seed, orders=orders),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    ).prefetch(2)
 
 
 def _parse(step: Any, slots: Any, *, manifest: Manifest, seed: int, orders: str) -> dict[str, Any]:
     settings = manifest.settings
     length = settings.sequence_length
     rows = rows_per_slot(manifest)
-    serialized = tf.concat([records for records, _ in slots], axis=0)
+    serialized = tf.concat([read for read, _ in slots], axis=0)
     names = ["input", "seg_id", "is_masked"] + (["order"] if orders == "stored" else [])
     parsed = tf.io.parse_example(serialized, {name: tf.io.FixedLenFeature([length], tf.int64) for name in names})
     if orders != "stored":
@@ -149,20 +151,14 @@ def _draw_orders(rows: Any, step: Any, *, manifest: Manifest, seed: int) -> Any:
     """Factorization orders [rows, length], drawn from (seed, step): one permutation a half, shared by its chunks."""
     size = manifest.settings.permutation_size
     halves = []
-    for half, span in enumerate(_halves(manifest)):
+    for half, span in enumerate((manifest.settings.reuse_length, manifest.settings.new_length)):
         draws = tf.random.stateless_uniform([rows, size], seed=[seed * 2 + half, tf.cast(step, tf.int32)])
         ranks = tf.argsort(draws, axis=-1)
         halves.append(tf.concat([ranks + chunk for chunk in range(0, span, size)], axis=-1))
     return tf.concat(halves, axis=-1)
 
 
-def _halves(manifest: Manifest) -> tuple[int, int]:
-    settings = manifest.settings
-    return settings.reuse_length, settings.sequence_length - settings.reuse_length
-
-
 def _empty_record(manifest: Manifest) -> bytes:
     """A record without a target, for slots that have ended."""
-    zeros = tf.train.Feature(int64_list=tf.train.Int64List(value=[0] * manifest.settings.sequence_length))
-    features = {name: zeros for name in ("input", "seg_id", "is_masked", "order")}
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    zeros = np.zeros((1, manifest.settings.sequence_length), np.int64)
+    return records.encode({name: zeros for name in ("input", "seg_id", "is_masked", "order")})[0]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from xlnet.errors import UserError
+from xlnet.errors import require
 from xlnet.tasks import sentence
 from xlnet.training.settings import OptimizerSettings
 
@@ -35,15 +35,15 @@ class FinetuningSettings:
     jit_compile: bool = True  # False: slower steps that start at once, for small runs
 
     def __post_init__(self) -> None:
-        _require(self.task in sentence.TASKS, "task", self.task, f"one of {', '.join(sentence.TASKS)}")
-        _require(self.summary in SUMMARIES, "summary", self.summary, f"one of {', '.join(SUMMARIES)}")
-        _require(self.sequence_length >= 8, "sequence_length", self.sequence_length, "8 pieces or more")
-        _require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
-        _require(self.steps is None or self.steps >= 1, "steps", self.steps, "1 or more")
-        _require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
-        _require(0 <= self.warmup_fraction <= 1, "warmup_fraction", self.warmup_fraction, "a share from 0 to 1")
-        _require(self.dropout is None or 0 <= self.dropout < 1, "dropout", self.dropout, "from 0 up to below 1")
-        _require(0 <= self.seed < 2**32, "seed", self.seed, "a number from 0 to 2^32 - 1")
+        require(self.task in sentence.TASKS, "task", self.task, f"one of {', '.join(sentence.TASKS)}")
+        require(self.summary in SUMMARIES, "summary", self.summary, f"one of {', '.join(SUMMARIES)}")
+        require(self.sequence_length >= 8, "sequence_length", self.sequence_length, "8 pieces or more")
+        require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
+        require(self.steps is None or self.steps >= 1, "steps", self.steps, "1 or more")
+        require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
+        require(0 <= self.warmup_fraction <= 1, "warmup_fraction", self.warmup_fraction, "a share from 0 to 1")
+        require(self.dropout is None or 0 <= self.dropout < 1, "dropout", self.dropout, "from 0 up to below 1")
+        require(0 <= self.seed < 2**32, "seed", self.seed, "a number from 0 to 2^32 - 1")
         _ = self.columns, self.optimizer(1)  # their own checks
 
     @property
@@ -61,8 +61,3 @@ class FinetuningSettings:
             epsilon=self.epsilon,
             clip_norm=self.clip_norm,
         )
-
-
-def _require(holds: bool, name: str, found: object, wanted: str) -> None:
-    if not holds:
-        raise UserError(f"{name} is {found!r}, wanted is {wanted}")

@@ -26,6 +26,9 @@ from xlnet.training.metrics_log import MetricsLog
 from xlnet.training.pretrainer import Pretrainer, build, unigram_losses
 from xlnet.training.settings import PretrainingSettings
 
+RUN = "run.json"  # marks a folder as a run that may go on
+SHAPE = ("sequence_length", "reuse_length", "predictions", "bidirectional", "lower", "keep_accents")  # of held-out data
+
 
 def pretrain(
     *,
@@ -255,12 +258,6 @@ class _Run:
         )
         storage.publish_json(storage.join(self.output, "summary.json"), summary)
         return summary
-
-
-SHAPE = ("sequence_length", "reuse_length", "predictions", "bidirectional", "lower", "keep_accents")
-
-
-RUN = "run.json"
 
 
 def _refuse_foreign(output: str) -> None:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from xlnet.errors import UserError
+from xlnet.errors import require
 
 DECAYS = ("polynomial", "cosine")
 OPTIMIZERS = ("adamw", "reference")
@@ -24,19 +24,14 @@ class OptimizerSettings:
     optimizer: str = "adamw"  # "reference": no bias correction when weights decay, as the original has it
 
     def __post_init__(self) -> None:
-        _require(self.decay in DECAYS, "decay", self.decay, f"one of {', '.join(DECAYS)}")
-        _require(self.optimizer in OPTIMIZERS, "optimizer", self.optimizer, f"one of {', '.join(OPTIMIZERS)}")
-        _require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "a number above 0")
-        _require(0 <= self.end_rate <= 1, "end_rate", self.end_rate, "a share from 0 to 1")
-        _require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "0 or more steps")
-        _require(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "a number from 0")
-        _require(0 < self.epsilon < math.inf, "epsilon", self.epsilon, "a number above 0")
-        _require(self.clip_norm > 0, "clip_norm", self.clip_norm, "a number above 0")
-
-
-def _require(holds: bool, name: str, found: object, wanted: str) -> None:
-    if not holds:
-        raise UserError(f"{name} is {found!r}, wanted is {wanted}")
+        require(self.decay in DECAYS, "decay", self.decay, f"one of {', '.join(DECAYS)}")
+        require(self.optimizer in OPTIMIZERS, "optimizer", self.optimizer, f"one of {', '.join(OPTIMIZERS)}")
+        require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "a number above 0")
+        require(0 <= self.end_rate <= 1, "end_rate", self.end_rate, "a share from 0 to 1")
+        require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "0 or more steps")
+        require(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "a number from 0")
+        require(0 < self.epsilon < math.inf, "epsilon", self.epsilon, "a number above 0")
+        require(self.clip_norm > 0, "clip_norm", self.clip_norm, "a number above 0")
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ class PretrainingSettings(OptimizerSettings):
         super().__post_init__()
         intervals = ("log_interval", "validation_interval", "checkpoint_interval")
         for name in ("batch_size", "steps", *intervals, "keep_checkpoints"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        _require(self.memory_length >= 0, "memory_length", self.memory_length, "0 or more")
-        _require(0 <= self.seed < 2**32, "seed", self.seed, "a number from 0 to 2^32 - 1")
-        _require(self.orders in ORDERS, "orders", self.orders, f"one of {', '.join(ORDERS)}")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        require(self.memory_length >= 0, "memory_length", self.memory_length, "0 or more")
+        require(0 <= self.seed < 2**32, "seed", self.seed, "a number from 0 to 2^32 - 1")
+        require(self.orders in ORDERS, "orders", self.orders, f"one of {', '.join(ORDERS)}")

@@ -6,11 +6,9 @@ from typing import Any
 
 from xlnet import storage, vocab
 from xlnet.errors import UserError
-from xlnet.model.checkpoints import load_config, read_description
+from xlnet.model.checkpoints import CONFIG, VOCABULARY, load_config, read_description
 from xlnet.model.config import ModelConfig
 from xlnet.text import Tokenizer
-
-CONFIG, VOCABULARY = "config.json", "spiece.model"
 
 
 @dataclass(frozen=True)
