@@ -1,6 +1,6 @@
 """Preprocessing against SentencePiece alone: pieces a second, in one run, on one core each.
 
-    python benchmarks/preprocessing.py --text 'books/*.txt' --vocabulary spiece.model --sequence-length 512
+    python -m benchmarks.preprocessing --text 'books/*.txt' --vocabulary spiece.model --sequence-length 512
 
 SentencePiece encodes all lines, as they are, in one thread, without making anything of the ids. The job does all that
 `xlnet preprocess` does, with one worker: reads, normalises, tokenises, arranges, samples, encodes, writes, checks. Its
@@ -11,12 +11,12 @@ runner is left out, and stated apart. Both are repeated, in turns; the best of e
 import argparse
 import json
 import os
-import platform
 import tempfile
 import time
 
 import sentencepiece
 
+from benchmarks.machine import processor
 from pipelines.journal import Advance
 from pipelines.preprocess import run
 from xlnet import storage, vocab
@@ -93,15 +93,6 @@ def whole_job(arguments: argparse.Namespace, vocabulary: str, output: str) -> di
 
 def measured(pieces: int, seconds: float) -> dict[str, float]:
     return {"pieces": pieces, "seconds": round(seconds, 3), "pieces_per_second": round(pieces / seconds)}
-
-
-def processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as stream:
-            names = [line.split(":")[1].strip() for line in stream if line.startswith("model name")]
-        return names[0]
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

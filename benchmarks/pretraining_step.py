@@ -1,6 +1,6 @@
 """Seconds for one pretraining step, forward and backward, against Hugging Face's PyTorch XLNet on the same machine.
 
-    python benchmarks/pretraining_step.py --peer-python PEER_ENVIRONMENT/bin/python
+    python -m benchmarks.pretraining_step --peer-python PEER_ENVIRONMENT/bin/python
 
 The peer's interpreter needs torch and transformers (the extra `bench`). Both sides run in processes of their own and
 take turns, so that what else the machine does hits both. Same sizes, weights, inputs and threads; the peer gets its
@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -404,6 +403,8 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def report(figures: dict[str, Any], options: argparse.Namespace) -> None:
+    from benchmarks.machine import processor  # not at the top: the peer's process runs this file alone
+
     sizes = Sizes(dropout=options.dropout)
     pieces, operations = sizes.batch * sizes.length, products(sizes)
     print(f"machine: {processor()}, {os.cpu_count()} cores, {options.threads} threads; load {os.getloadavg()[0]:.1f}")
@@ -425,14 +426,6 @@ def report(figures: dict[str, Any], options: argparse.Namespace) -> None:
         )
     if "largest_difference_of_logits" in figures:
         print(f"largest difference of the logits: {figures['largest_difference_of_logits']:.1e}")
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Tokenizer against SentencePiece alone: the same lines, one thread, in one run.
 
-python benchmarks/tokenization.py --text 'books/*.txt' [--vocabulary spiece.model | --size 32000]
+python -m benchmarks.tokenization --text 'books/*.txt' [--vocabulary spiece.model | --size 32000]
 """
 
 import argparse
@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from sentencepiece import SentencePieceProcessor
 
+from benchmarks.machine import processor
 from xlnet import storage, vocab
 from xlnet.corpus import documents
 from xlnet.text import Tokenizer, normalize_lines
@@ -21,12 +22,7 @@ REPEATS = 5
 
 def machine() -> str:
     """The processor, and how many of its cores this process may use."""
-    name = platform.processor() or platform.machine()
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        name = models[0] if models else name
-    return f"{name}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
+    return f"{processor()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
 
 
 def read_lines(pattern: str) -> list[str]:
