@@ -68,7 +68,7 @@ def _arguments(docstring: str) -> dict[str, str]:
 def _command(verb: str) -> str:
     """The verb with the flags that it cannot do without."""
     parser = Parser()
-    VERBS[verb][1](parser)
+    VERBS[verb].flags(parser)
     return " ".join(["xlnet", verb, *(_word(action) for action in parser._actions if action.required)])
 
 

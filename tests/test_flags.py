@@ -127,6 +127,6 @@ def test_every_default_can_be_given_as_a_flag(kind):
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_flag_of_a_verb_has_a_line_of_help(verb):
     parser = Parser(prog=f"xlnet {verb}")
-    VERBS[verb][1](parser)
+    VERBS[verb].flags(parser)
     flags = [action for action in parser._actions if not isinstance(action, argparse._SubParsersAction)]
     assert [action.dest for action in flags if not action.help] == []

@@ -1,0 +1,73 @@
+"""`xlnet <verb>`: parses, calls, prints. What a verb does lives in the library; imports are lazy, so help is fast."""
+
+import os
+import sys
+from types import ModuleType
+
+from xlnet import __version__
+from xlnet.cli import evaluate, export, finetune, inspect, pipeline, preprocess, pretrain, report, train_vocab
+from xlnet.errors import UserError
+from xlnet.flags import Parser
+
+VERBS: dict[str, ModuleType] = {  # each with SUMMARY, flags(parser) and run(parsed)
+    "train-vocab": train_vocab,
+    "preprocess": preprocess,
+    "inspect": inspect,
+    "pretrain": pretrain,
+    "finetune": finetune,
+    "evaluate": evaluate,
+    "export": export,
+    "report": report,
+    "pipeline": pipeline,
+}
+TRAINS = ("pretrain", "finetune", "evaluate", "export")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command. Returns 0, or 2 after one line on stderr about what the user can mend."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = _dispatch(words)
+        sys.stdout.flush()  # here, where a reader that has gone is no error
+        return code
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"error: not enough memory ({error}); ask for smaller sizes or batches", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
+        return 0
+
+
+def _dispatch(words: list[str]) -> int:
+    parser = Parser(prog="xlnet", description="Pretrain, fine-tune, evaluate and export XLNet, reproducibly.")
+    parser.add_argument("--version", action="version", version=f"xlnet {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
+    chosen = words[0] if words else ""
+    parsers = {}
+    for name, verb in VERBS.items():
+        parsers[name] = verbs.add_parser(name, help=verb.SUMMARY, description=verb.SUMMARY)
+        if name == chosen:
+            verb.flags(parsers[name])
+    if not words:
+        parser.print_help()
+        return 0
+    if chosen in VERBS:
+        parsed = parsers[chosen].parse_strictly(words[1:])
+        if chosen in TRAINS:
+            from xlnet import frameworks
+
+            frameworks.load()
+        VERBS[chosen].run(parsed)
+        return 0
+    if not chosen.startswith("-"):
+        from xlnet.settings import suggestion
+
+        raise UserError(f"unknown verb {chosen!r}{suggestion(chosen, VERBS)}")
+    parser.parse_args(words)
+    return 0
