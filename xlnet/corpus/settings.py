@@ -6,6 +6,7 @@ from xlnet.errors import require
 
 FUNCTIONAL = 3  # <sep>, <sep> and <cls> stand in every window's second part
 SPAN_UNITS = ("word", "piece")
+LAYOUTS = ("compact", "reference")
 LARGEST = 1 << 15  # pieces in a window: positions are kept as 16-bit integers
 
 
@@ -30,6 +31,11 @@ class CorpusSettings:
     seed: int = 0
     lower: bool = False
     keep_accents: bool = False
+    split_sentences: bool = False  # a line is a paragraph, to be cut into sentences
+    language: str = "en"  # of the sentences to be cut, as an ISO 639 code
+    layout: str = "compact"  # "reference": files that the original's trainer reads
+    reference_rows: int = 32  # in that layout: rows of a batch on a host, the original's bsz_per_host
+    reference_cores: int = 1  # and the cores that share them, its num_core_per_host
 
     def __post_init__(self) -> None:
         new = self.sequence_length - self.reuse_length
@@ -48,6 +54,11 @@ class CorpusSettings:
         _require(self, "span_alpha", self.span_alpha >= self.span_beta, f"at least span_beta ({self.span_beta})")
         _require(self, "shards", 1 <= self.shards <= 99_999, "1 to 99,999")
         _require(self, "passes", self.passes >= 1, "at least 1")
+        _require(self, "layout", self.layout in LAYOUTS, " or ".join(map(repr, LAYOUTS)))
+        rows = self.reference_cores * (2 if self.bidirectional else 1)
+        _require(self, "reference_cores", self.reference_cores >= 1, "at least 1")
+        _require(self, "reference_rows", self.reference_rows >= 1, "at least 1")
+        _require(self, "reference_rows", self.reference_rows % rows == 0, f"a multiple of {rows}")
         _require(self, "seed", 0 <= self.seed < 1 << 63, "0 to 2^63 - 1")
 
     @property
