@@ -1,6 +1,13 @@
+import errno
 import hashlib
 import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import google_crc32c
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +15,15 @@ from hypothesis import strategies as st
 from xlnet import buckets, storage
 from xlnet.errors import UserError
 from xlnet.storage import File
+
+READERS = [storage.read_bytes, storage.read_json, storage.sha256, storage.size, storage.checksum]
+HOLD = """
+import sys
+from xlnet import storage
+with storage.locked(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 class Interrupted(Exception):
@@ -57,6 +73,123 @@ def test_an_older_file_is_replaced_whole(tmp_path):
     path.write_bytes(b"a long old content")
     storage.publish(str(path), b"new")
     assert files(tmp_path) == {"page.txt": b"new"}
+
+
+def test_of_many_who_create_a_file_one_is_first_and_its_content_stays(tmp_path):
+    path = str(tmp_path / "new" / "page")
+    with ThreadPoolExecutor(8) as pool:
+        contents = [str(number).encode() * 1000 for number in range(32)]
+        created = list(pool.map(lambda content: storage.create(path, content), contents))
+    assert sum(created) == 1
+    assert files(tmp_path) == {"new/page": contents[created.index(True)]}
+    assert os.stat(path).st_mode & 0o777 == 0o644
+
+
+def test_a_file_is_created_where_the_disk_knows_no_links(tmp_path, monkeypatch):
+    def link(*_):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", link)
+    assert storage.create(str(tmp_path / "page"), b"one")
+    assert not storage.create(str(tmp_path / "page"), b"two")
+    assert files(tmp_path) == {"page": b"one"}
+
+
+def test_a_version_is_another_one_with_every_write(tmp_path):
+    path = str(tmp_path / "page")
+    versions = [storage.version(path)]
+    for content in (b"one", b"one", b"two"):
+        storage.publish(path, content)
+        versions.append(storage.version(path))
+    assert versions[0] is None
+    assert len(set(versions)) == 4
+    assert storage.version(path) == versions[-1]
+
+
+def test_a_file_is_replaced_at_its_version_only(tmp_path):
+    path = str(tmp_path / "page")
+    assert storage.replace(path, b"one", None)
+    first = storage.version(path)
+    assert not storage.replace(path, b"lost", None)
+    assert storage.replace(path, b"two", first)
+    assert not storage.replace(path, b"lost", first)
+    assert files(tmp_path) == {"page": b"two"}
+    os.remove(path)
+    assert not storage.replace(path, b"lost", first)
+    assert files(tmp_path) == {}
+
+
+def test_of_many_who_count_in_a_file_none_is_lost(tmp_path):
+    path = str(tmp_path / "count")
+    storage.create(path, b"0")
+
+    def count(_):
+        while True:
+            version, number = storage.version(path), int(storage.read_bytes(path))
+            if storage.replace(path, str(number + 1).encode(), version):
+                return
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(count, range(24)))
+    assert files(tmp_path) == {"count": b"24"}
+
+
+def test_a_locked_folder_refuses_others_until_the_block_ends(tmp_path):
+    folder = tmp_path / "data"
+    for _ in range(2):
+        with storage.locked(str(folder)):
+            storage.publish(str(folder / "page"), b"x")
+            with (
+                pytest.raises(UserError, match=rf"another run is writing to .*data \(process {os.getpid()} on "),
+                storage.locked(str(folder)),
+            ):
+                pytest.fail("a held folder was given out")
+        assert files(tmp_path) == {"data/page": b"x"}
+
+
+def test_a_lock_that_was_never_used_leaves_no_folder_but_an_older_one_stays(tmp_path):
+    for folder in (tmp_path / "new", tmp_path):
+        with storage.locked(str(folder)):
+            pass
+    assert list(tmp_path.parent.glob(f"{tmp_path.name}/*")) == []
+    assert tmp_path.is_dir()
+
+
+def test_a_killed_run_lets_go_of_its_folder(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as run:
+        assert run.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match=f"process {run.pid}"), storage.locked(str(tmp_path)):
+            pytest.fail("a held folder was given out")
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        with storage.locked(str(tmp_path)):
+            pass
+    assert files(tmp_path) == {}
+
+
+def test_a_folder_is_never_held_twice_though_its_lock_file_comes_and_goes(tmp_path):
+    inside, most, held = [], [], []
+    guard = threading.Lock()
+
+    def hold(_):
+        try:
+            with storage.locked(str(tmp_path / "data")):
+                with guard:
+                    inside.append(1)
+                    most.append(len(inside))
+                os.sched_yield()
+                with guard:
+                    inside.pop()
+                held.append(1)
+        except UserError:
+            pass
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(hold, range(800)))
+    assert max(most) == 1
+    assert len(held) > 10
 
 
 def test_json_with_the_same_content_has_the_same_bytes(tmp_path):
@@ -153,13 +286,13 @@ def test_one_pattern_without_a_match_is_an_error_though_others_match(tmp_path):
         storage.match([str(tmp_path / "a.txt"), str(tmp_path / "b.txt")])
 
 
-@pytest.mark.parametrize("read", [storage.read_bytes, storage.read_json, storage.sha256, storage.size])
+@pytest.mark.parametrize("read", READERS)
 def test_a_missing_file_is_named(tmp_path, read):
     with pytest.raises(UserError, match=r"gone\.txt does not exist"):
         read(str(tmp_path / "gone.txt"))
 
 
-@pytest.mark.parametrize("read", [storage.read_bytes, storage.read_json, storage.sha256, storage.size])
+@pytest.mark.parametrize("read", READERS)
 def test_a_folder_is_no_file(tmp_path, read):
     with pytest.raises(UserError, match=r"is a folder, (a file is|files are) wanted"):
         read(str(tmp_path))
@@ -201,6 +334,7 @@ def test_size_and_checksum_are_of_the_bytes(tmp_path_factory, content, repeats):
     assert storage.read_bytes(path) == content * repeats
     assert storage.size(path) == len(content) * repeats
     assert storage.sha256(path) == hashlib.sha256(content * repeats).hexdigest()
+    assert storage.checksum(path) == f"{google_crc32c.value(content * repeats):08x}"
 
 
 def test_a_local_copy_of_a_local_file_is_the_file(tmp_path):

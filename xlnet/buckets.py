@@ -1,5 +1,6 @@
 """Google Cloud Storage: the client of this process, and what it refuses in one line."""
 
+import base64
 import contextlib
 import os
 from collections.abc import Iterator
@@ -50,6 +51,38 @@ def blob(path: str) -> Any:
     bucket, name = split(path)
     with refusing(path):
         return client().bucket(bucket).blob(name)
+
+
+def generation(path: str) -> str | None:
+    """The generation of an object, another one with every write; None when it is not there."""
+    found = _found(path)
+    return None if found is None else str(found.generation)
+
+
+def checksum(path: str) -> str:
+    """The CRC-32C that the service keeps of an object, 8 hex digits. Raises UserError when it is missing."""
+    found = _found(path)
+    if found is None:
+        raise UserError(f"{path} does not exist")
+    return base64.b64decode(found.crc32c).hex()
+
+
+def upload(path: str, content: bytes, *, generation: int) -> bool:
+    """Write an object only if it is at that generation (0: not there). False when somebody else wrote it since."""
+    with refusing(path):
+        from google.api_core.exceptions import PreconditionFailed
+
+        try:
+            blob(path).upload_from_string(content, if_generation_match=generation)
+        except PreconditionFailed:
+            return False
+        return True
+
+
+def _found(path: str) -> Any:
+    bucket, name = split(path)
+    with refusing(path):
+        return client().bucket(bucket).get_blob(name)
 
 
 @contextlib.contextmanager

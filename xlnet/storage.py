@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from xlnet import buckets
+import google_crc32c
+
+from xlnet import buckets, disk
 from xlnet.buckets import REMOTE
+from xlnet.disk import mendable, placing, reason
 from xlnet.errors import UserError
 
 
@@ -120,7 +123,7 @@ def reading(path: str) -> Iterator[IO[bytes]]:
     except PermissionError:
         raise UserError(f"{path} cannot be read: permission denied") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise UserError(f"{path!r} cannot be read: {_reason(error)}") from None
+        raise UserError(f"{path!r} cannot be read: {reason(error)}") from None
     with stream, buckets.refusing(path):  # an object is asked for when it is first read
         yield stream
 
@@ -155,28 +158,49 @@ def publish_json(path: str, content: Any) -> None:
     publish(path, (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
+def create(path: str, content: bytes) -> bool:
+    """Publish a file only if nothing is there. False when somebody else was first, whose content stays."""
+    return buckets.upload(path, content, generation=0) if is_remote(path) else disk.create(path, content)
+
+
+def version(path: str) -> str | None:
+    """What changes whenever the file is written again; None when it is not there."""
+    return buckets.generation(path) if is_remote(path) else disk.version(path)
+
+
+def replace(path: str, content: bytes, version: str | None) -> bool:
+    """Publish a file only if it is still at that version (None: not there). False when somebody else wrote it since."""
+    if version is None:
+        return create(path, content)
+    if is_remote(path):
+        return buckets.upload(path, content, generation=int(version))
+    return disk.replace(path, content, version)
+
+
+@contextlib.contextmanager
+def locked(folder: str) -> Iterator[None]:
+    """Keeps other runs on this machine out of a local folder until the block ends, or the process, however it does.
+
+    Raises UserError when another run holds the folder. Without effect on Google Cloud Storage, where preconditions
+    decide who was first.
+    """
+    with contextlib.nullcontext() if is_remote(folder) else disk.locked(folder):
+        yield
+
+
 @contextlib.contextmanager
 def writing(path: str) -> Iterator[IO[bytes]]:
     """A stream whose bytes become `path` when the block ends well, and vanish when it does not."""
     folder = tempfile.gettempdir() if is_remote(path) else os.path.dirname(os.path.abspath(path))
-    make_folder(folder)
-    with _placing(path):
-        handle, aside = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", suffix=".part", dir=folder)
-    try:
-        with _mendable(path), os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+    with disk.aside(path, folder=folder) as (stream, aside):
+        yield stream
+        disk.settle(stream)
         if is_remote(path):
             with buckets.refusing(path):
                 buckets.blob(path).upload_from_filename(aside)
         else:
-            os.chmod(aside, 0o644)
-            with _placing(path):
+            with placing(path):
                 os.replace(aside, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(aside)
 
 
 @contextlib.contextmanager
@@ -189,10 +213,10 @@ def publishing(directory: str, *, marker: str) -> Iterator[Path]:
     refuse_occupied(directory)
     parent = tempfile.gettempdir() if is_remote(directory) else os.path.dirname(os.path.abspath(directory))
     make_folder(parent)
-    with _placing(directory):
+    with placing(directory):
         aside = tempfile.mkdtemp(prefix=f".{os.path.basename(directory.rstrip('/'))}.", suffix=".part", dir=parent)
     try:
-        with _mendable(directory):
+        with mendable(directory):
             yield Path(aside)
             if is_remote(directory):
                 _upload_folder(Path(aside), directory, marker=marker)
@@ -219,8 +243,7 @@ def make_folder(folder: str) -> None:
     """Make a local folder and its parents. Raises UserError when that is not allowed."""
     if is_remote(folder):
         return
-    with _placing(folder):
-        os.makedirs(folder, exist_ok=True)
+    disk.make_folder(folder)
 
 
 def list_folder(folder: str) -> list[str]:
@@ -265,45 +288,19 @@ def sha256(path: str) -> str:
     return digest.hexdigest()
 
 
+def checksum(path: str) -> str:
+    """The CRC-32C of a file's bytes, 8 hex digits; of an object as the service keeps it, without reading it."""
+    if is_remote(path):
+        return buckets.checksum(path)
+    digest = google_crc32c.Checksum()
+    with reading(path) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest().decode()
+
+
 def _upload_folder(folder: Path, directory: str, *, marker: str) -> None:
     files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == marker)
     with buckets.refusing(directory):
         for path in files:
             buckets.blob(join(directory, path.relative_to(folder).as_posix())).upload_from_filename(str(path))
-
-
-@contextlib.contextmanager
-def _mendable(path: str) -> Iterator[None]:
-    """Turns what a user can mend (permissions, a full disk, a file in the way) into a UserError."""
-    try:
-        yield
-    except PermissionError:
-        raise UserError(f"cannot write {path}: permission denied; choose another place or change its rights") from None
-    except (NotADirectoryError, FileExistsError):
-        raise UserError(f"cannot write {path}: a file is in the way; choose another place") from None
-    except OSError as error:
-        if error.errno in (28, 30, 122):  # no space, read-only file system, quota
-            raise UserError(
-                f"cannot write {path}: {os.strerror(error.errno).lower()}; make room or choose another place"
-            ) from None
-        raise
-    except Exception as error:  # TensorFlow and safetensors have names of their own for a full disk
-        if "No space left on device" not in str(error):
-            raise
-        raise UserError(f"cannot write {path}: no space left on device; make room or choose another place") from None
-
-
-@contextlib.contextmanager
-def _placing(path: str) -> Iterator[None]:
-    """As `_mendable`, where a file or folder is made: any refusal is about the place that the user chose."""
-    if not path:
-        raise UserError("the output is an empty path; name a file or folder")
-    try:
-        with _mendable(path):
-            yield
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise UserError(f"cannot write {path!r}: {_reason(error)}; choose another place") from None
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
