@@ -4,15 +4,11 @@ import gzip
 import hashlib
 import io
 import json
-from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sentencepiece
-from hypothesis import given
-from hypothesis import strategies as st
 
 from xlnet import vocab
 from xlnet.errors import UserError
@@ -84,6 +80,31 @@ def test_the_summary_says_what_was_learned_from(corpus, tmp_path):
     assert summary["sha256"] == hashlib.sha256((tmp_path / "x.model").read_bytes()).hexdigest()
     assert summary["settings"]["size"] == 60
     assert json.loads((tmp_path / "x.model.json").read_text()) == summary
+
+
+def test_the_summary_describes_each_source(corpus, tmp_path):
+    (tmp_path / "rare.txt").write_text("heat 猫 ray 猫\n犬\n\nno\n", encoding="utf-8")
+    (tmp_path / "bad.txt").write_bytes(b"a\xff\n\nb\xff\n")
+    files = [f"few={tmp_path}/rare.txt:0.5", f"many={tmp_path}/part-*.txt", f"few={tmp_path}/bad.txt"]
+    covering = VocabularySettings(size=60, character_coverage=0.995)
+    few, many = vocab.train(files, str(tmp_path / "x.model"), settings=covering)["sources"]
+    assert (few["name"], few["weight"], few["files"]) == ("few", 0.5, 2)
+    assert (few["documents"], few["sentences"], few["sentences_used"]) == (2, 3, 3)
+    assert (few["characters"], few["bytes"]) == (12 + 1 + 2, 12 + 2 * 2 + 3 + 2)
+    assert few["dead_letters"] == {"invalid UTF-8": 2}
+    assert few["distinct_characters"] == len(set("heat 猫 ray 猫犬no"))
+    assert few["characters_outside"] == 3
+    assert few["most_frequent_outside"] == {"猫": 2, "犬": 1}
+    assert (many["name"], many["weight"], many["files"], many["documents"]) == ("many", 1.0, 3, 6)
+    assert not {"猫", "犬"} & set(many["most_frequent_outside"])
+
+
+def test_a_heavier_source_is_sampled_more(corpus, tmp_path):
+    few = VocabularySettings(size=60, sentences=60)
+    files = [f"light={corpus[0]}:0.1", f"heavy={corpus[1]}:10"]
+    light, heavy = vocab.train(files, str(tmp_path / "x.model"), settings=few)["sources"]
+    assert light["sentences"] == heavy["sentences"] == 60 == light["sentences_used"] + heavy["sentences_used"]
+    assert heavy["sentences_used"] > 50
 
 
 def test_the_order_of_the_files_does_not_matter(corpus, tmp_path):
@@ -159,7 +180,14 @@ def test_training_is_silent(corpus, tmp_path, capfd):
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("size", 17), ("character_coverage", 0.5), ("character_coverage", 1.1), ("sentences", 0), ("seed", -1)],
+    [
+        ("size", 17),
+        ("character_coverage", 0.97),
+        ("character_coverage", 1.1),
+        ("sentences", 0),
+        ("seed", -1),
+        ("seed", 1 << 63),
+    ],
 )
 def test_settings_that_cannot_be(setting, value):
     with pytest.raises(UserError, match=rf"{setting}.*{value}"):
@@ -186,40 +214,6 @@ def test_other_special_ids_are_refused(symbols, message):
 def test_what_is_no_model_is_refused():
     with pytest.raises(UserError, match="not a SentencePiece model"):
         vocab.check(b"text")
-
-
-@given(
-    items=st.integers(0, 60),
-    size=st.integers(1, 30),
-    cuts=st.lists(st.integers(0, 60), max_size=8),
-    seed=st.integers(0, 9),
-)
-def test_a_sample_does_not_depend_on_batches(items, size, cuts, seed):
-    sentences = [str(n) for n in range(items)]
-    edges = [0, *sorted(min(cut, items) for cut in cuts), items]
-    batches = [sentences[a:b] for a, b in pairwise(edges)]
-    kept = vocab.sample(batches, size, generator=np.random.default_rng(seed))
-    assert kept == vocab.sample([sentences], size, generator=np.random.default_rng(seed))
-    assert len(set(kept)) == len(kept) == min(size, items)
-    assert set(kept) <= set(sentences)
-    if items <= size:
-        assert kept == sentences
-
-
-def test_a_sample_is_uniform():
-    generator = np.random.default_rng(0)
-    batches = [[str(n) for n in range(a, a + 5)] for a in range(0, 20, 5)]
-    found = Counter(item for _ in range(4000) for item in vocab.sample(batches, 7, generator=generator))
-    expected = 4000 * 7 / 20
-    assert len(found) == 20
-    assert sum((count - expected) ** 2 / expected for count in found.values()) < 44  # chi-square, 19 degrees, 0.1 %
-
-
-@given(line=st.lists(st.text("ab", min_size=1, max_size=3000), min_size=1, max_size=9).map(" ".join))
-def test_long_lines_are_cut_at_spaces(line):
-    parts = vocab.cut(line)
-    assert " ".join(parts) == line
-    assert all(len(part) <= vocab.CUT or " " not in part for part in parts)
 
 
 def test_a_long_line_is_learned_from(tmp_path):

@@ -8,17 +8,21 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import sentencepiece
 
-from xlnet import storage
-from xlnet.corpus import documents
+from xlnet import sampling, storage
+from xlnet.census import Census
+from xlnet.corpus import sources
 from xlnet.errors import UserError
-from xlnet.text import load_model, normalize_lines
+from xlnet.reservoir import Sentences
+from xlnet.sampling import LONGEST_SENTENCE, Plan
+from xlnet.text import load_model
 
 UNK, BOS, EOS, CLS, SEP, PAD, MASK, EOD, EOP = range(9)
 SPECIAL_PIECES = ("<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>", "<eod>", "<eop>")  # by id
@@ -26,8 +30,6 @@ CONTROL_SYMBOLS = SPECIAL_PIECES[CLS:EOP]
 USER_DEFINED_SYMBOLS = ("<eop>", ".", "(", ")", '"', "-", "–", "£", "€")
 
 MODEL = "spiece.model"  # the customary name
-LONGEST_SENTENCE = 4192  # bytes; SentencePiece leaves out longer ones
-CUT = LONGEST_SENTENCE // 4  # characters, of 4 bytes at most
 LARGEST = 1 << 28  # pieces; `corpus.records` encodes smaller numbers only
 THREADS = 4  # a fixed number, because the sums of the threads, and so the bytes of the model, depend on it
 
@@ -49,21 +51,15 @@ class VocabularySettings:
             raise UserError(f"size: a vocabulary of {self.size} pieces cannot be; it needs at least {least}")
         if self.size > LARGEST:
             raise UserError(f"size is {self.size}; at most {LARGEST} pieces fit into records")
-        if not 0.9 <= self.character_coverage <= 1:
-            raise UserError(f"character_coverage is {self.character_coverage}; give a share from 0.9 to 1")
+        if not 0.98 <= self.character_coverage <= 1:
+            raise UserError(f"character_coverage is {self.character_coverage}; give a share from 0.98 to 1")
         if self.sentences < 1:
             raise UserError(f"sentences is {self.sentences}; at least 1 is needed")
-        if self.seed < 0:
-            raise UserError(f"seed is {self.seed}; give 0 or more")
+        if not 0 <= self.seed < 1 << 63:
+            raise UserError(f"seed is {self.seed}; give 0 to 2^63 - 1")
 
 
-@dataclass
-class _Counts:
-    documents: int = 0
-    sentences: int = 0
-    characters: int = 0
-    left_out: int = 0  # sentences with a word of more than LONGEST_SENTENCE bytes
-    dead_letters: dict[str, int] = field(default_factory=dict)
+Draw = Callable[[Sequence[tuple[int, storage.File]], Plan], tuple[Sentences, list[Census]]]
 
 
 def train(
@@ -72,102 +68,72 @@ def train(
     *,
     settings: VocabularySettings,
     progress: Callable[[int], None] | None = None,
+    draw: Draw | None = None,
 ) -> dict[str, Any]:
     """Train a vocabulary, publish `output` and `<output>.json` (the summary), and return the summary.
 
-    The same text and settings give the same bytes, in whatever order the files are named. `progress` is called with
-    the number of sentences read. Raises UserError when the files hold no text, or too little for the size asked.
+    `files` are sources as `xlnet.corpus.sources` reads them. The same text and settings give the same bytes, in
+    whatever order the files are named. The sample is drawn in this process, and `progress` is called with the number
+    of sentences read; or it is drawn by `draw`, of the files (each with its source's index) and what to sample.
+    Raises UserError when the files hold no text, or too little for the size asked.
     """
     if os.path.isdir(output):
         raise UserError(f"the output {output} is a folder; name a file in it, such as {storage.join(output, MODEL)}")
-    paths = [file.path for file in storage.match(files)]
-    counts = _Counts()
+    named = sources.parse(files)
+    listed = sources.listed(named)
+    plan = Plan(
+        size=settings.sentences,
+        seed=settings.seed,
+        weights=tuple(source.weight for source in named),
+        lower=settings.lower,
+        keep_accents=settings.keep_accents,
+    )
     with storage.writing(output) as stream:  # opened first, so that a place without rights costs no training
-        generator = np.random.Generator(np.random.Philox(settings.seed))
-        batches = _reported(_sentences(paths, settings, counts), progress)
-        kept = sample(batches, settings.sentences, generator=generator)
-        if not kept:
-            raise UserError(f"{len(paths)} files hold no sentence to learn from ({counts.dead_letters or 'no text'})")
-        used = len(kept)
+        kept, found = (draw or partial(sampling.draw, progress=progress))(listed, plan)
+        if not len(kept):
+            rejected = {reason: count for census in found for reason, count in census.dead_letters.items()}
+            raise UserError(f"{len(listed)} files hold no sentence to learn from ({rejected or 'no text'})")
+        used = np.bincount(kept.sources, minlength=len(named)).tolist()
         model = _train(kept, settings)
         check(model)
         stream.write(model)
     summary = {
         "settings": asdict(settings),
-        "counts": asdict(counts) | {"sentences_used": used, "files": len(paths)},
+        "counts": _total(found) | {"sentences_used": sum(used), "files": len(listed)},
+        "sources": [
+            _described(source, found[index], model)
+            | {"sentences_used": used[index], "files": sum(1 for owner, _ in listed if owner == index)}
+            for index, source in enumerate(named)
+        ],
         "sha256": hashlib.sha256(model).hexdigest(),
     }
     storage.publish_json(f"{output}.json", summary)
     return summary
 
 
-def _sentences(paths: Sequence[str], settings: VocabularySettings, counts: _Counts) -> Iterator[list[str]]:
-    """The sentences of each document, as preprocessing will normalise them."""
-    for path in paths:
-        for item in documents.read(path):
-            if isinstance(item, documents.DeadLetter):
-                counts.dead_letters[item.reason] = counts.dead_letters.get(item.reason, 0) + 1
-                continue
-            lines = normalize_lines(item.lines, lower=settings.lower, keep_accents=settings.keep_accents)
-            parts = [part for line in lines for part in ([line] if len(line) <= CUT else cut(line))]
-            fitting = [part for part in parts if part and len(part.encode()) <= LONGEST_SENTENCE]
-            counts.documents += 1
-            counts.sentences += len(fitting)
-            counts.characters += sum(map(len, fitting))
-            counts.left_out += len(parts) - len(fitting)
-            yield fitting
+def _total(found: Sequence[Census]) -> dict[str, Any]:
+    total = Census()
+    for census in found:
+        total.add(census)
+    return total.amounts() | {"dead_letters": total.dead_letters}
 
 
-def cut(line: str) -> list[str]:
-    """A long line in parts of at most `CUT` characters, cut at spaces; only a longer word makes a longer part.
+def _described(source: sources.Source, census: Census, model: bytes) -> dict[str, Any]:
+    """A source and what it holds; a character is outside the vocabulary when it becomes <unk>."""
+    processor, _ = load_model(model)
 
-    Nothing is lost by it: pieces never reach across a space.
-    """
-    parts, start = [], 0
-    while len(line) - start > CUT:
-        end = line.rfind(" ", start + 1, start + CUT + 1)
-        if end < 0:
-            end = line.find(" ", start + CUT)
-        if end < 0:
-            break
-        parts.append(line[start:end])
-        start = end + 1
-    return [*parts, line[start:]]
+    def is_known(character: str) -> bool:
+        return UNK not in processor.EncodeAsIds(character)
+
+    return asdict(source) | {"patterns": list(source.patterns)} | census.report(is_known)
 
 
-def _reported(batches: Iterable[list[str]], progress: Callable[[int], None] | None) -> Iterator[list[str]]:
-    read = 0
-    for batch in batches:
-        yield batch
-        read += len(batch)
-        if progress is not None:
-            progress(read)
-
-
-def sample(batches: Iterable[list[str]], size: int, *, generator: np.random.Generator) -> list[str]:
-    """At most `size` items, each with the same chance (Vitter 1985, algorithm R), whatever the batches are."""
-    kept: list[str] = []
-    seen = 0
-    for batch in batches:
-        fresh = batch[: size - len(kept)]
-        kept += fresh
-        others = batch[len(fresh) :]
-        seen += len(fresh)
-        if others:
-            places = np.floor(generator.random(len(others)) * np.arange(seen + 1, seen + len(others) + 1))
-            for index in np.flatnonzero(places < size):
-                kept[int(places[index])] = others[index]
-            seen += len(others)
-    return kept
-
-
-def _train(sentences: list[str], settings: VocabularySettings) -> bytes:
-    """The bytes of a model; empties the list on its way, so that the text is in memory once only."""
+def _train(sentences: Sentences, settings: VocabularySettings) -> bytes:
+    """The bytes of a model."""
     model = io.BytesIO()
-    sentences.reverse()
     try:
         sentencepiece.SentencePieceTrainer.Train(
-            sentence_iterator=_drained(sentences),
+            sentence_iterator=iter(sentences),
             model_writer=model,
             model_type="unigram",
             vocab_size=settings.size,
@@ -181,11 +147,6 @@ def _train(sentences: list[str], settings: VocabularySettings) -> bytes:
     except RuntimeError as error:
         raise _explained(str(error), settings) from None
     return model.getvalue()
-
-
-def _drained(sentences: list[str]) -> Iterator[str]:
-    while sentences:
-        yield sentences.pop()
 
 
 def _explained(message: str, settings: VocabularySettings) -> UserError:
