@@ -81,8 +81,8 @@ def test_each_source_is_counted_apart(tmp_path):
     files = listed([tmp_path / "a.txt", tmp_path / "b.jsonl"], [0, 1])
     sample, (first, second) = sampling.draw(files, plan(weights=(1.0, 2.0)))
     assert sorted(sample) == ["Under", "one line", "two ’"]
-    assert first.amounts() == {"documents": 2, "sentences": 2, "characters": 13, "bytes": 15, "left_out": 1}
-    assert second.amounts() == {"documents": 1, "sentences": 1, "characters": 5, "bytes": 5, "left_out": 0}
+    assert first.amounts() == {"documents": 2, "sentences": 2, "characters": 13, "text_bytes": 15, "left_out": 1}
+    assert second.amounts() == {"documents": 1, "sentences": 1, "characters": 5, "text_bytes": 5, "left_out": 0}
     assert first.dead_letters == {}
     assert sum(second.dead_letters.values()) == 3
     assert first.alphabet() == {" ": 2, "e": 2, "i": 1, "l": 1, "n": 2, "o": 2, "t": 1, "w": 1, "’": 1}

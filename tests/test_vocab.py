@@ -90,7 +90,7 @@ def test_the_summary_describes_each_source(corpus, tmp_path):
     few, many = vocab.train(files, str(tmp_path / "x.model"), settings=covering)["sources"]
     assert (few["name"], few["weight"], few["files"]) == ("few", 0.5, 2)
     assert (few["documents"], few["sentences"], few["sentences_used"]) == (2, 3, 3)
-    assert (few["characters"], few["bytes"]) == (12 + 1 + 2, 12 + 2 * 2 + 3 + 2)
+    assert (few["characters"], few["text_bytes"]) == (12 + 1 + 2, 12 + 2 * 2 + 3 + 2)
     assert few["dead_letters"] == {"invalid UTF-8": 2}
     assert few["distinct_characters"] == len(set("heat 猫 ray 猫犬no"))
     assert few["characters_outside"] == 3

@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 CODES = 0x110000  # Unicode's code points
+PARAGRAPH_END = "<eop>"  # a piece of its own: its characters are no text
 SHOWN = 10  # characters outside a vocabulary that are shown
 
 
 @dataclass(eq=False)
 class Census:
-    """Counts of one source; `characters`, `bytes` and `codes` are those of the sentences, as they are normalised."""
+    """Counts of one source; `characters`, `text_bytes` and `codes` are those of the sentences, as normalised."""
 
     documents: int = 0
     sentences: int = 0
     characters: int = 0
-    bytes: int = 0  # in UTF-8
+    text_bytes: int = 0  # in UTF-8
     left_out: int = 0  # sentences with a word too long to learn from
     dead_letters: dict[str, int] = field(default_factory=dict)  # by reason
     codes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(CODES, np.int64))  # [code points] occurrences
@@ -28,8 +29,8 @@ class Census:
         """Count the characters of sentences."""
         text = "".join(sentences)
         self.characters += len(text)
-        self.bytes += len(text.encode())
-        found = np.bincount(np.frombuffer(text.encode("utf-32-le"), "<u4"))
+        self.text_bytes += len(text.encode())
+        found = np.bincount(np.frombuffer(text.replace(PARAGRAPH_END, "").encode("utf-32-le"), "<u4"))
         self.codes[: found.size] += found
 
     def reject(self, reason: str, *, amount: int = 1) -> None:
@@ -46,7 +47,9 @@ class Census:
 
     def amounts(self) -> dict[str, int]:
         """The plain counts by name."""
-        return {name: getattr(self, name) for name in ("documents", "sentences", "characters", "bytes", "left_out")}
+        return {
+            name: getattr(self, name) for name in ("documents", "sentences", "characters", "text_bytes", "left_out")
+        }
 
     def alphabet(self) -> dict[str, int]:
         """How often each character occurs."""

@@ -7,6 +7,7 @@ variate is a hash of what the sentence is, not a draw, so the sample depends on 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ class Sentences:
     hashes: NDArray[np.uint64]  # [sentences] what priorities are made of; two of one hash are the same text
     sources: NDArray[np.int32]  # [sentences] index of each one's source
     sizes: NDArray[np.int32]  # [sentences] bytes of each
-    text: bytes | bytearray
+    text: bytes | bytearray | memoryview
 
     def __len__(self) -> int:
         return self.sizes.size
@@ -28,7 +29,7 @@ class Sentences:
     def __iter__(self) -> Iterator[str]:
         at = 0
         for size in self.sizes.tolist():
-            yield self.text[at : at + size].decode()
+            yield str(self.text[at : at + size], "utf-8")
             at += size
 
     def take(self, indices: NDArray[np.int64]) -> "Sentences":
@@ -40,20 +41,27 @@ class Sentences:
             self.priorities[indices], self.hashes[indices], self.sources[indices], self.sizes[indices], text
         )
 
+    def to_parts(self) -> Iterator[bytes | bytearray | memoryview]:
+        """Compact bytes in parts, for transport: the text is not copied."""
+        yield np.int64(len(self)).tobytes()
+        for column in (self.priorities, self.hashes, self.sources, self.sizes):
+            yield column.tobytes()
+        yield self.text
+
     def to_bytes(self) -> bytes:
-        """Compact bytes, for transport."""
-        arrays = (self.priorities, self.hashes, self.sources, self.sizes)
-        return b"".join([np.int64(len(self)).tobytes(), *(array.tobytes() for array in arrays), self.text])
+        """The parts in a row."""
+        return b"".join(self.to_parts())
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Sentences":
-        """What `to_bytes` wrote."""
+        """What `to_bytes` wrote, and a view of it."""
         count, at = int(np.frombuffer(content, "<i8", 1)[0]), 8
-        columns = []
+        columns: list[NDArray[Any]] = []
         for kind in ("<f8", "<u8", "<i4", "<i4"):
             columns.append(np.frombuffer(content, kind, count, at))
             at += columns[-1].nbytes
-        return cls(*columns, content[at:])
+        priorities, hashes, sources, sizes = columns
+        return cls(priorities, hashes, sources, sizes, memoryview(content)[at:])
 
 
 class Reservoir:
@@ -80,7 +88,7 @@ class Reservoir:
             self._prune()
         blocks, self.blocks, self.held = self.blocks, [], 0
         if not blocks:
-            return Sentences(np.zeros(0), *(np.zeros(0, kind) for kind in (np.uint64, np.int32, np.int32)), text=b"")
+            return Sentences.from_bytes(bytes(8))
         columns = zip(*((each.priorities, each.hashes, each.sources, each.sizes) for each in blocks), strict=True)
         priorities, hashes, sources, sizes = map(np.concatenate, columns)
         # Not by priority: a logarithm's last bit may differ between processors.
