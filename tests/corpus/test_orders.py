@@ -96,30 +96,76 @@ def test_records_of_the_original_become_its_batches(golden, case):
                     np.testing.assert_array_equal(values, arrays[f"{case}/batch{batch}/{name}"][row], err_msg=name)
 
 
-@given(st.integers(0, 2**32), st.sampled_from([(16, 8, 8), (16, 8, 2), (24, 8, 4), (12, 4, 1)]))
-def test_an_order_ranks_each_chunk_of_each_half_by_itself(seed, lengths):
+def drawn(is_ordered, *, seed=0, reuse, size, slots=None):
+    generator = np.random.Generator(np.random.Philox(seed))
+    slots = int(is_ordered.sum(axis=1).max()) if slots is None else slots
+    return orders.draw(generator, is_ordered, reuse_length=reuse, permutation_size=size, slots=slots)
+
+
+LENGTHS = [(16, 8, 8), (16, 8, 2), (24, 8, 4), (12, 4, 1), (24, 8, 8)]
+
+
+@given(st.integers(0, 2**32), st.sampled_from(LENGTHS), st.integers(0, 4))
+def test_an_order_ranks_each_half_chunk_after_chunk(seed, lengths, spare):
     length, reuse, size = lengths
-    drawn = orders.draw(
-        np.random.Generator(np.random.Philox(seed)),
-        5,
-        sequence_length=length,
-        reuse_length=reuse,
-        permutation_size=size,
-    )
-    assert drawn.shape == (5, length)
+    is_ordered = np.random.default_rng(seed).random((5, length)) < 0.6
+    slots = int(is_ordered.sum(axis=1).max()) + spare
+    ranks = drawn(is_ordered, seed=seed, reuse=reuse, size=size, slots=slots)
+    assert ranks.shape == (5, slots)
+    order = orders.dense(ranks, is_ordered)
+    assert not order[~is_ordered].any()
+    for row in range(5):
+        assert not ranks[row, is_ordered[row].sum() :].any()
+        for start, stop in ((0, reuse), (reuse, length)):
+            places = np.flatnonzero(is_ordered[row, start:stop]) + start
+            assert sorted(order[row, places].tolist()) == list(range(places.size))
+            chunks = places[np.argsort(order[row, places])] // size
+            assert (np.diff(chunks) >= 0).all(), "a chunk is predicted after the one before"
+
+
+@given(st.integers(0, 2**32), st.sampled_from(LENGTHS[1:4]))
+def test_chunks_of_a_half_share_one_permutation(seed, lengths):
+    """With every position in the order, each chunk's ranks are those of the first one, further on."""
+    length, reuse, size = lengths
+    ranks = drawn(np.ones((5, length), bool), seed=seed, reuse=reuse, size=size)
     for start, stop in ((0, reuse), (reuse, length)):
-        chunks = drawn[:, start:stop].reshape(5, -1, size)
+        chunks = ranks[:, start:stop].reshape(5, -1, size)
         expected = np.arange(stop - start).reshape(-1, size)
         np.testing.assert_array_equal(np.sort(chunks, axis=2), np.broadcast_to(expected, chunks.shape))
         np.testing.assert_array_equal(chunks - expected[:, :1], np.broadcast_to(chunks[:, :1], chunks.shape))
 
 
-def test_every_permutation_is_as_likely():
-    drawn = orders.draw(
-        np.random.Generator(np.random.Philox(1)), 24_000, sequence_length=8, reuse_length=4, permutation_size=4
-    )
-    for half in (drawn[:, :4], drawn[:, 4:]):
+@given(st.integers(0, 2**32), st.sampled_from(LENGTHS[1:4]))
+def test_what_is_no_context_is_ordered_as_the_whole_permutation_would(seed, lengths):
+    """Ranks of some positions are those of all, squeezed together: the same draws, where chunks share them."""
+    length, reuse, size = lengths
+    is_ordered = np.random.default_rng(seed).random((5, length)) < 0.5
+    some = orders.dense(drawn(is_ordered, seed=seed, reuse=reuse, size=size, slots=length), is_ordered)
+    whole = drawn(np.ones((5, length), bool), seed=seed, reuse=reuse, size=size)
+    for row in range(5):
+        for half in (slice(0, reuse), slice(reuse, length)):
+            chosen = is_ordered[row, half]
+            expected = np.argsort(np.argsort(whole[row, half][chosen]))
+            np.testing.assert_array_equal(some[row, half][chosen], expected)
+
+
+@pytest.mark.parametrize("size", [8, 4])
+def test_every_order_is_as_likely(size):
+    is_ordered = np.zeros((24_000, 16), bool)
+    is_ordered[:, [0, 1, 3, 8, 10, 11]] = True
+    is_ordered[:, 6] = size == 8  # in the same chunk
+    ranks = drawn(is_ordered, seed=1, reuse=8, size=size)
+    first = int(is_ordered[0, :8].sum())
+    for half in (ranks[:, :first], ranks[:, first:]):
         counts = np.unique(half, axis=0, return_counts=True)[1]
-        assert counts.size == 24
-        assert np.all(np.abs(counts - 1000) < 5 * np.sqrt(1000))  # 5 standard deviations
-    assert abs(np.corrcoef(drawn[:, 0], drawn[:, 4])[0, 1]) < 5 / np.sqrt(24_000)  # halves are drawn apart
+        assert counts.size == {3: 6, 4: 24}[half.shape[1]]
+        expected = 24_000 / counts.size
+        chi_square = ((counts - expected) ** 2 / expected).sum()
+        free = counts.size - 1
+        assert abs(chi_square - free) < 5 * np.sqrt(2 * free)
+    assert abs(np.corrcoef(ranks[:, 0], ranks[:, first])[0, 1]) < 5 / np.sqrt(24_000)  # halves are drawn apart
+
+
+def test_too_many_positions_for_the_slots_are_refused():
+    with pytest.raises(ValueError, match="a window has 6 targets and functional pieces, there is room for 5"):
+        drawn(np.ones((1, 6), bool), reuse=3, size=3, slots=5)

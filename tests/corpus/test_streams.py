@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xlnet.corpus import records, streams
-from xlnet.corpus.documents import Document, read
+from xlnet.corpus.settings import CorpusSettings
 from xlnet.corpus.streams import CLS, SEP, Stream
-from xlnet.corpus.tokenized import tokenize
 
 
 def split_plainly(size, boundaries, begin, *, total, draws):
@@ -155,13 +154,17 @@ def test_windows_hold_what_they_should(case, seed):
     stream, reuse, new = case
     count = stream.windows(reuse + new, reuse)
     uniform = np.random.default_rng(seed).random((3, count))
-    cut = streams.cut_windows(stream, range(count), sequence_length=reuse + new, reuse_length=reuse, uniform=uniform)
+    lengths = {"sequence_length": reuse + new, "reuse_length": reuse}
+    cut = streams.cut_windows(stream, range(count), **lengths, uniform=uniform, kind=np.uint16)
+    assert cut.input.dtype == np.uint16
+    targets = streams.following(stream, range(count), cut.splits, **lengths)
+    ids = streams.segment_ids(cut.input, reuse_length=reuse)
     following = dict(zip(stream.pieces.tolist(), stream.pieces[1:].tolist(), strict=False))
     # Every piece of the stream's beginning is in one reuse part, in order; the rest is the dropped tail.
     np.testing.assert_array_equal(cut.input[:, :reuse].ravel(), stream.pieces[: count * reuse])
     assert stream.pieces.size - count * reuse < reuse + new
     for row in range(count):
-        pieces, target, segments = cut.input[row], cut.target[row], cut.seg_id[row]
+        pieces, target, segments = cut.input[row], targets[row], ids[row]
         first, second, last = np.flatnonzero((pieces == SEP) | (pieces == CLS)).tolist()
         assert (second, last) == (reuse + new - 2, reuse + new - 1)
         assert (pieces[first], pieces[second], pieces[last]) == (SEP, SEP, CLS)
@@ -174,7 +177,7 @@ def test_windows_hold_what_they_should(case, seed):
         assert target[first] == b[0]
         assert target[first + 1 : second].tolist() == [following[piece] for piece in b.tolist()]
         assert target[second:].tolist() == [CLS, CLS]
-        if cut.label[row]:
+        if cut.splits.label[row]:
             assert b[0] > a[-1]
 
 
@@ -188,8 +191,39 @@ def test_blocks_of_windows_join_without_a_seam():
         streams.cut_windows(stream, window, **lengths, uniform=uniform[:, window.start : window.stop])
         for window in (range(20), range(20, 58))
     ]
-    for name in whole._fields:
-        np.testing.assert_array_equal(getattr(whole, name), np.concatenate([getattr(part, name) for part in parts]))
+    np.testing.assert_array_equal(whole.input, np.concatenate([part.input for part in parts]))
+    for name in whole.splits._fields:
+        joined = np.concatenate([getattr(part.splits, name) for part in parts])
+        np.testing.assert_array_equal(getattr(whole.splits, name), joined)
+
+
+@given(streams_and_settings(), st.data())
+def test_a_part_of_a_stream_is_its_pieces_and_the_sentences_that_begin_inside(case, data):
+    stream, _, _ = case
+    size = stream.pieces.size
+    start = data.draw(st.integers(0, size))
+    stop = data.draw(st.integers(start, size))
+    part = stream.part(start, stop)
+    assert part.pieces.tolist() == stream.pieces[start:stop].tolist()
+    assert part.boundaries.tolist() == [at - start for at in stream.boundaries.tolist() if start < at < stop]
+
+
+@pytest.mark.parametrize(("rows", "cores"), [(8, 1), (8, 2), (2, 1)])
+def test_rows_side_by_side_are_parts_forward_and_backward_core_by_core(rows, cores):
+    """As the original: each core reads its parts forward, then the same parts backward."""
+    stream = Stream(np.arange(103), np.array([5, 30, 77]))
+    settings = CorpusSettings(layout="reference", reference_rows=rows, reference_cores=cores)
+    found = [row.pieces.tolist() for row in streams.side_by_side(stream, settings)]
+    data = stream.pieces[: 103 // (rows // 2) * (rows // 2)].reshape(cores, 1, rows // cores // 2, -1)
+    assert found == np.concatenate([data, data[..., ::-1]], axis=1).reshape(rows, -1).tolist()
+    assert streams.backward_rows(settings).tolist() == [row[0] > row[-1] for row in found]
+
+
+def test_rows_of_one_direction_are_parts_in_order():
+    settings = CorpusSettings(layout="reference", reference_rows=4, bidirectional=False)
+    found = streams.side_by_side(Stream(np.arange(43), np.array([7, 20, 25])), settings)
+    assert [row.pieces.tolist() for row in found] == np.arange(40).reshape(4, 10).tolist()
+    assert [row.boundaries.tolist() for row in found] == [[7], [], [5], []]
 
 
 def test_the_backward_stream_is_the_forward_one_reversed():
@@ -205,18 +239,16 @@ def test_a_stream_that_is_too_short_has_no_window(size):
 
 
 @pytest.mark.parametrize(("case", "rows"), [("cased", 4), ("uncased_uni", 8)])
-def test_the_stream_is_the_reference_s(golden, case, rows):
+def test_the_stream_is_the_reference_s(golden, text_stream, case, rows):
     """The pieces of the original's records are those of our stream of the same files, cut into its rows."""
     from xlnet.text import Tokenizer
 
     tokenizer = Tokenizer(golden("spiece.model"), lower=case == "uncased_uni")
     found = []
-    for path in (golden(f"tfrecords/input/{name}.txt") for name in "abc"):
-        documents = [item for item in read(str(path)) if isinstance(item, Document)]
-        for block, _, _ in tokenize(documents, tokenizer.encode_lines, seed=0):
-            # The original has no <eod> where the file ends without an empty line.
-            ends_blank = path.read_text().endswith("\n\n")
-            found.append(block.stream().pieces if ends_blank else block.stream().pieces[:-1])
+    for text in (golden(f"tfrecords/input/{name}.txt").read_text() for name in "abc"):
+        pieces = text_stream(tokenizer, text).pieces
+        # The original has no <eod> where the file ends without an empty line.
+        found.append(pieces if text.endswith("\n\n") else pieces[:-1])
     np.random.seed(0)  # as the original, for task 0 and pass 0
     whole = np.concatenate([found[index] for index in np.random.permutation(len(found))])
     whole = whole[: whole.size // rows * rows].reshape(rows, -1)

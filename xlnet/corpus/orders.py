@@ -1,36 +1,73 @@
-"""Factorization orders, and what they let each position see."""
+"""Factorization orders, and what they let each position see.
+
+An order is kept as ranks of those positions alone whose place in it matters: the targets, <sep> and <cls>. All others
+are context: they are seen whatever their place would be.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 PLACE = np.uint64(0xFFFF)  # positions have 16 bits
+CHUNK = np.uint64(48)  # the bits below the number of a chunk
 
 
 def draw(
     generator: np.random.Generator,
-    windows: int,
+    is_ordered: NDArray[np.bool_],
     *,
-    sequence_length: int,
     reuse_length: int,
     permutation_size: int,
-) -> NDArray[np.int16]:
-    """One factorization order for each window [windows, sequence_length]: when in its half each position is predicted.
+    slots: int,
+) -> NDArray[np.int64]:
+    """One factorization order for each window: from the positions that are no context [windows, length] to ranks.
 
-    Each half is ordered by itself, in chunks of `permutation_size` that follow each other: one permutation, the same
-    for every chunk of a half. Source: reference `data_utils.py`, `_local_perm`.
+    Ranks [windows, slots]: for each such position, in order of position, when in its half it is predicted, from 0;
+    then 0 to the end. Each half is ordered by itself, in chunks of `permutation_size` that follow each other: one
+    permutation, the same for every chunk of a half. Source: reference `data_utils.py`, `_local_perm`.
     """
-    halves = []
-    place = np.arange(permutation_size, dtype=np.uint64)
-    for length in (reuse_length, sequence_length - reuse_length):
-        # A random number above, the place below: once sorted, the places are a permutation (four times the speed of
-        # shuffling row by row). 48 random bits leave no two equal but by a chance of 1 in 10^9 a window.
-        keys = generator.bit_generator.random_raw(windows * permutation_size).reshape(windows, permutation_size)
-        keys = (keys & ~PLACE) | place
-        keys.sort(axis=1)
-        chunk = (keys & PLACE).astype(np.int16)
-        starts = np.arange(0, length, permutation_size, dtype=np.int16)
-        halves.append((starts[None, :, None] + chunk[:, None, :]).reshape(windows, length))
-    return np.concatenate(halves, axis=1)
+    windows, length = is_ordered.shape
+    counts = np.count_nonzero(is_ordered, axis=1)
+    if counts.max(initial=0) > slots:
+        raise ValueError(f"a window has {counts.max()} targets and functional pieces, there is room for {slots}")
+    used = np.arange(slots) < counts[:, None]
+    position = np.full((windows, slots), length)
+    position[used] = np.flatnonzero(is_ordered) % length
+    drawn = _draw(generator, position, length=length, reuse_length=reuse_length, permutation_size=permutation_size)
+    # The chunk above, a random number in the middle, the slot below: sorted, the slots are in the order. 32 random
+    # bits leave two of a window equal by a chance of 1 in 10^6; they then keep their places.
+    keys = (position // permutation_size).astype(np.uint64) << CHUNK
+    keys |= (drawn >> np.uint64(32)) << np.uint64(16)
+    keys |= np.arange(slots, dtype=np.uint64)
+    keys.sort(axis=1)
+    ranks = np.empty((windows, slots), np.int64)
+    np.put_along_axis(ranks, (keys & PLACE).astype(np.int64), np.arange(slots)[None], axis=1)
+    first_of_new = np.count_nonzero(is_ordered[:, :reuse_length], axis=1)
+    ranks -= np.where(position >= reuse_length, first_of_new[:, None], 0)
+    return np.where(used, ranks, 0)
+
+
+def _draw(
+    generator: np.random.Generator,
+    position: NDArray[np.int64],
+    *,
+    length: int,
+    reuse_length: int,
+    permutation_size: int,
+) -> NDArray[np.uint64]:
+    """Random numbers for the positions, equal where they share a place in a permutation."""
+    if 2 * permutation_size == length:  # a chunk a half: nothing is shared
+        return generator.bit_generator.random_raw(position.size).reshape(position.shape)
+    size = 2 * permutation_size
+    drawn = generator.bit_generator.random_raw(len(position) * size).reshape(-1, size)
+    half = np.where(position >= reuse_length, permutation_size, 0)
+    return np.take_along_axis(drawn, half + position % permutation_size, axis=1)
+
+
+def dense(ranks: NDArray[np.integer], is_ordered: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Ranks [..., slots] put to their positions [..., length], where `is_ordered`; 0 elsewhere."""
+    slot = np.cumsum(is_ordered, axis=-1) - 1
+    last = ranks.shape[-1] - 1
+    return np.where(is_ordered, np.take_along_axis(ranks, np.clip(slot, 0, last), axis=-1), 0).astype(np.int64)
 
 
 def visible(

@@ -1,28 +1,26 @@
-"""Training records as `tf.train.Example` bytes in TFRecord files, and back; with NumPy alone.
+"""Training records as `tf.train.Example` bytes, and back; with NumPy alone.
 
-An Example here is a map from names to lists of non-negative integers. Every byte of its frame that is no number is
-below 128, and so is every number's last byte only: a whole list is encoded, or decoded, in a few array operations.
+An Example here is a map from names to lists of non-negative integers, or to a string of bytes. Of a list, only the
+last byte of each number is below 128: a whole list is encoded, or decoded, in a few array operations.
 """
 
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Protocol
 
-import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from xlnet import storage
+from xlnet.corpus.tfrecords import read as read
+from xlnet.corpus.tfrecords import write as write
 from xlnet.errors import UserError
 
 BYTES, VARINT = 2, 0  # wire types of protocol buffers
-_FEATURES = _ENTRY = _KEY = _PACKED = bytes([1 << 3 | BYTES])  # field 1 of Example, Features, an entry, Int64List
+# Field 1 of Example, of Features, of an entry, of Int64List and BytesList, and of Feature
+_FEATURES = _ENTRY = _KEY = _LIST = _BYTES_LIST = bytes([1 << 3 | BYTES])
 _VALUE = bytes([2 << 3 | BYTES])  # field 2 of an entry
 _INT64_LIST = bytes([3 << 3 | BYTES])  # field 3 of Feature
 _TABLE = 1 << 17  # numbers below are looked up: every vocabulary that is in use
 _BLOCK = 64  # records at once: their arrays stay in the processor's cache
-_LONGEST = 1 << 30  # bytes; a longer record is a damaged length
 
 
 def encode(features: Mapping[str, NDArray[np.integer]]) -> list[bytes]:
@@ -86,12 +84,12 @@ def _tables(bits: int) -> tuple[NDArray[np.unsignedinteger], NDArray[np.unsigned
 
 
 @cache
-def _header(name: str, size: int) -> bytes:
-    """What stands before the packed numbers of a feature in an Example."""
+def _header(name: str, size: int, *, kind: bytes = _INT64_LIST) -> bytes:
+    """What stands before the packed numbers, or the bytes, of a feature in an Example."""
     key = name.encode()
-    packed = _PACKED + _varint(size)
-    int64_list = _INT64_LIST + _varint(len(packed) + size) + packed
-    value = _VALUE + _varint(len(int64_list) + size) + int64_list
+    content = _LIST + _varint(size)
+    feature = kind + _varint(len(content) + size) + content
+    value = _VALUE + _varint(len(feature) + size) + feature
     entry = _KEY + _varint(len(key)) + key + value
     return _ENTRY + _varint(len(entry) + size) + entry
 
@@ -105,19 +103,45 @@ def _varint(number: int) -> bytes:
     return bytes([*groups, number])
 
 
-def decode(record: bytes) -> dict[str, NDArray[np.int64]]:
-    """The features of an Example of integers. Raises ValueError when the bytes are something else."""
+def fixed(features: Mapping[str, int]) -> tuple[bytes, dict[str, int]]:
+    """An Example of features of fixed sizes in bytes, all zero, and where in it each begins; in sorted order.
+
+    A feature is a string of bytes; one of size 1 is an integer below 128.
+    """
+    entries, at, places = [], 0, {}
+    for name in sorted(features):
+        size = features[name]
+        header = _header(name, size, kind=_INT64_LIST if size == 1 else _BYTES_LIST)
+        entries.append(header + bytes(size))
+        places[name] = at + len(header)
+        at += len(header) + size
+    frame = _FEATURES + _varint(at)
+    return frame + b"".join(entries), {name: len(frame) + place for name, place in places.items()}
+
+
+def decode(record: bytes) -> dict[str, NDArray[np.integer]]:
+    """The features of an Example: lists of integers as int64, a string of bytes as uint8.
+
+    Raises ValueError when the bytes are something else.
+    """
     features = {}
     for field, content in _fields(record):
         for inner, entry in _fields(content) if field == 1 else ():
             pair = dict(_fields(entry)) if inner == 1 else {}
             if {1, 2} <= pair.keys():
-                features[bytes(pair[1]).decode()] = _integers(pair[2])
+                features[bytes(pair[1]).decode()] = _values(pair[2])
     return features
 
 
-def _integers(feature: bytes) -> NDArray[np.int64]:
-    lists = [_fields(content) for kind, content in _fields(feature) if kind == 3]
+def _values(feature: bytes) -> NDArray[np.integer]:
+    lists = [(kind, _fields(content)) for kind, content in _fields(feature)]
+    strings = [content for kind, fields in lists if kind == 1 for field, content in fields if field == 1]
+    if strings:
+        return np.frombuffer(strings[0], np.uint8)
+    return _integers([fields for kind, fields in lists if kind == 3])
+
+
+def _integers(lists: Iterable[Iterator[tuple[int, bytes]]]) -> NDArray[np.int64]:
     packed = b"".join(content for fields in lists for field, content in fields if field == 1)
     raw = np.frombuffer(packed, np.uint8)
     last = raw < 0x80
@@ -161,57 +185,10 @@ def _read_varint(message: bytes, at: int) -> tuple[int, int]:
     raise ValueError("a number without an end")
 
 
-class Writable(Protocol):
-    """What takes bytes."""
-
-    def write(self, content: bytes, /) -> object:
-        """Append the bytes."""
-
-
-def write(stream: Writable, records: Iterable[bytes]) -> None:
-    """Append records to a TFRecord file."""
-    framed: list[bytes] = []
-    for record in records:
-        length = struct.pack("<Q", len(record))
-        framed += (length, _checksum(length), record, _checksum(record))
-    stream.write(b"".join(framed))
-
-
-def read(path: str) -> Iterator[bytes]:
-    """The records of a TFRecord file, checksums compared.
-
-    Raises UserError naming the file and the record (from 0) when the file is cut short or damaged.
-    """
-    with storage.reading(path) as stream:
-        number = 0
-        while head := stream.read(12):
-            length = int.from_bytes(head[:8], "little")
-            if len(head) < 12 or head[8:] != _checksum(head[:8]) or length > _LONGEST:
-                raise UserError(_damaged(path, number, "its length" if len(head) == 12 else ""))
-            record, checksum = stream.read(length), stream.read(4)
-            if len(record) < length or len(checksum) < 4:
-                raise UserError(_damaged(path, number, ""))
-            if checksum != _checksum(record):
-                raise UserError(_damaged(path, number, "its content"))
-            yield record
-            number += 1
-
-
-def read_features(path: str) -> Iterator[dict[str, NDArray[np.int64]]]:
+def read_features(path: str) -> Iterator[dict[str, NDArray[np.integer]]]:
     """The decoded records of a TFRecord file. Raises UserError as `read`, and for records of something else."""
     for number, record in enumerate(read(path)):
         try:
             yield decode(record)
         except ValueError as error:
             raise UserError(f"{path}: record {number} is no training record ({error}); preprocess again") from None
-
-
-def _checksum(content: bytes) -> bytes:
-    """CRC-32C, rotated and shifted as TFRecord files have it, so that checksums of checksums stay apart."""
-    crc = google_crc32c.value(content)
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-def _damaged(path: str, number: int, part: str) -> str:
-    what = f"damaged: the checksum of {part} is wrong" if part else "cut short"
-    return f"{path}: record {number} is {what}; copy the file again, or preprocess again"

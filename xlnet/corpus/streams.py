@@ -4,12 +4,15 @@ Source: reference `data_utils.py`, `_split_a_and_b` and `create_tfrecords`; ther
 searches in the sorted array of sentence beginnings, for many windows at once.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+
+from xlnet.corpus.settings import CorpusSettings
 
 CLS, SEP, EOD = 3, 4, 7
 A, B, OF_CLS = 0, 1, 2  # segment ids
@@ -17,20 +20,29 @@ A, B, OF_CLS = 0, 1, 2  # segment ids
 
 @dataclass(frozen=True)
 class Stream:
-    """Pieces in a row, int32 [n], and where sentences begin, int64, ascending, without the first one (at 0)."""
+    """Pieces in a row [n], and where sentences begin, int64, ascending, without the first one (at 0)."""
 
-    pieces: NDArray[np.int32]
+    pieces: NDArray[np.integer]  # int32, or uint16 where the vocabulary allows
     boundaries: NDArray[np.int64]
 
     @cached_property
     def backward(self) -> "Stream":
-        """The same text from its end to its beginning."""
-        boundaries = self.pieces.size - self.boundaries[::-1]
-        return Stream(np.ascontiguousarray(self.pieces[::-1]), np.ascontiguousarray(boundaries))
+        """The same text from its end to its beginning; the pieces are not copied."""
+        return Stream(self.pieces[::-1], self.pieces.size - self.boundaries[::-1])
+
+    def part(self, start: int, stop: int) -> "Stream":
+        """The text from one piece to another; the pieces are not copied."""
+        inside = slice(*np.searchsorted(self.boundaries, [start + 1, stop]))
+        return Stream(self.pieces[start:stop], self.boundaries[inside] - start)
 
     def windows(self, sequence_length: int, reuse_length: int) -> int:
         """How many windows fit; each begins `reuse_length` pieces after the one before."""
-        return max(0, (self.pieces.size - sequence_length) // reuse_length + 1)
+        return window_count(self.pieces.size, sequence_length, reuse_length)
+
+
+def window_count(pieces: int, sequence_length: int, reuse_length: int) -> int:
+    """How many windows fit in a stream of so many pieces."""
+    return max(0, (pieces - sequence_length) // reuse_length + 1)
 
 
 class Splits(NamedTuple):
@@ -95,38 +107,96 @@ def _trim(a: NDArray[np.int64], b: NDArray[np.int64], total: int) -> tuple[NDArr
 
 
 class Windows(NamedTuple):
-    """Training windows, all [windows, length] but `label` [windows]."""
+    """Training windows."""
 
-    input: NDArray[np.int32]
-    target: NDArray[np.int32]  # the piece that follows in the text
-    seg_id: NDArray[np.int8]
-    label: NDArray[np.int64]
+    input: NDArray[np.integer]  # [windows, sequence_length]
+    splits: Splits
 
 
 def cut_windows(
-    stream: Stream, windows: range, *, sequence_length: int, reuse_length: int, uniform: NDArray[np.float64]
+    stream: Stream,
+    windows: range,
+    *,
+    sequence_length: int,
+    reuse_length: int,
+    uniform: NDArray[np.float64],
+    kind: DTypeLike = np.int32,
 ) -> Windows:
-    """The windows of a stream with these numbers; `uniform` [3, windows] as in `split`."""
-    count, new = len(windows), sequence_length - reuse_length
-    total = new - 3
+    """The windows of a stream with these numbers, as integers of a kind; `uniform` [3, windows] as in `split`."""
+    count = len(windows)
     begin = (np.arange(windows.start, windows.stop) + 1) * reuse_length
-    at = split(stream, begin, total=total, uniform=uniform)
-    start, stop = windows.start * reuse_length, windows.stop * reuse_length
-    pieces = np.full((count, sequence_length), SEP, np.int32)
-    target = np.full((count, sequence_length), CLS, np.int32)
-    pieces[:, :reuse_length] = stream.pieces[start:stop].reshape(count, reuse_length)
-    target[:, :reuse_length] = stream.pieces[start + 1 : stop + 1].reshape(count, reuse_length)
-
-    place = np.arange(total + 1)
-    in_a = place < at.a_length[:, None]
-    # Where <sep> ends A, the source is the piece before B: so the target there is B's first piece.
-    source = place + np.where(in_a, at.a_begin[:, None], (at.b_begin - at.a_length - 1)[:, None])
-    pieces[:, reuse_length:-2] = stream.pieces[source]
-    target[:, reuse_length:-2] = stream.pieces[source + 1]
-    pieces[np.arange(count), reuse_length + at.a_length] = SEP
+    at = split(stream, begin, total=sequence_length - reuse_length - 3, uniform=uniform)
+    source = stream.pieces
+    pieces = np.full((count, sequence_length), SEP, kind)
+    reused = source[windows.start * reuse_length : windows.stop * reuse_length]
+    pieces[:, :reuse_length] = reused.reshape(count, reuse_length)
+    # Copies of whole segments, row by row: a gather of single pieces takes four times as long.
+    for row, (a, a_size, b, b_size) in zip(pieces[:, reuse_length:], _places(at), strict=True):
+        row[:a_size] = source[a : a + a_size]
+        row[a_size + 1 : -2] = source[b : b + b_size]
     pieces[:, -1] = CLS
+    return Windows(pieces, at)
 
-    seg_id = np.full((count, sequence_length), A, np.int8)
-    seg_id[:, reuse_length:-2] = place > at.a_length[:, None]
-    seg_id[:, -2:] = B, OF_CLS
-    return Windows(pieces, target, seg_id, at.label)
+
+def following(
+    stream: Stream,
+    windows: range,
+    splits: Splits,
+    *,
+    sequence_length: int,
+    reuse_length: int,
+    kind: DTypeLike = np.int32,
+) -> NDArray[np.integer]:
+    """Of each position of windows the piece that follows it in the text [windows, sequence_length].
+
+    After the <sep> that ends A comes B's first piece; after the last two there is nothing (<cls>).
+    """
+    source = stream.pieces
+    target = np.full((len(windows), sequence_length), CLS, kind)
+    reused = source[windows.start * reuse_length + 1 : windows.stop * reuse_length + 1]
+    target[:, :reuse_length] = reused.reshape(len(windows), reuse_length)
+    for row, (a, a_size, b, b_size) in zip(target[:, reuse_length:], _places(splits), strict=True):
+        row[:a_size] = source[a + 1 : a + 1 + a_size]
+        row[a_size:-2] = source[b : b + 1 + b_size]
+    return target
+
+
+def segment_ids(pieces: NDArray[np.integer], *, reuse_length: int) -> NDArray[np.int8]:
+    """The segment of each position of windows [..., sequence_length]: it follows from where <sep> stands."""
+    is_sep = pieces == SEP
+    is_sep[..., :reuse_length] = False
+    passed = np.cumsum(is_sep, axis=-1, dtype=np.int8)
+    return passed - is_sep  # <sep> belongs to what it ends; after the second one, <cls> has OF_CLS
+
+
+def _places(at: Splits) -> Iterator[tuple[int, int, int, int]]:
+    return zip(at.a_begin.tolist(), at.a_length.tolist(), at.b_begin.tolist(), at.b_length.tolist(), strict=True)
+
+
+def rows_of_step(settings: CorpusSettings) -> int:
+    """The records that one file gives to a step of training: so many rows of its batch are read side by side."""
+    if settings.layout == "reference":
+        return settings.reference_rows
+    return 2 if settings.bidirectional else 1
+
+
+def backward_rows(settings: CorpusSettings) -> NDArray[np.bool_]:
+    """Which of these rows read the text backwards: the second half of those of each core."""
+    rows = rows_of_step(settings)
+    cores = settings.reference_cores if settings.layout == "reference" else 1
+    if not settings.bidirectional:
+        return np.zeros(rows, np.bool_)
+    return np.tile(np.repeat([False, True], rows // cores // 2), cores)
+
+
+def side_by_side(stream: Stream, settings: CorpusSettings) -> list[Stream]:
+    """What each of these rows reads: the stream cut into equal parts, each forward and, in another row, backward.
+
+    The pieces that are too few for a part each are left out. Source: reference `data_utils.py`, `batchify`.
+    """
+    is_backward = backward_rows(settings)
+    count = len(is_backward) - int(is_backward.sum())
+    size = stream.pieces.size // count
+    parts = [stream] if count == 1 else [stream.part(n * size, (n + 1) * size) for n in range(count)]
+    number = np.where(is_backward, np.cumsum(is_backward), np.cumsum(~is_backward)) - 1
+    return [parts[n].backward if back else parts[n] for n, back in zip(number.tolist(), is_backward, strict=True)]

@@ -1,7 +1,8 @@
 """Records to batches: the shards of a data set, read side by side, parsed by tf.data in C++.
 
-A batch has `batch_size` rows. With bidirectional data a slot fills two neighbouring rows, forward and backward, from
-the same shard. `reset` marks the rows whose stream begins, so that memories of another stream are not carried over.
+A batch has `batch_size` rows. A slot fills some of them from one shard: with bidirectional data two neighbouring ones,
+forward and backward; in the reference layout as many as a file has side by side, forward and backward in turns too.
+`reset` marks the rows whose stream begins, so that memories of another stream are not carried over.
 """
 
 import contextlib
@@ -10,11 +11,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from xlnet import storage
-from xlnet.corpus import records
+from xlnet.corpus import layouts, streams
 from xlnet.corpus.manifest import Manifest
+from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import UserError
+from xlnet.training.parsing import empty_record, parse
 from xlnet.training.shard_plan import Stretch, plan
 
 
@@ -52,7 +56,8 @@ def validation_batches(data: str, manifest: Manifest) -> tuple[tf.data.Dataset, 
         raise UserError(f"{data} holds no record; it was made from too little text")
     stretches = plan(lengths, slots=slots, steps=None)
     steps = max(slot[0].count for slot in stretches)
-    filler = tf.data.Dataset.from_tensors((tf.fill([rows], _empty_record(manifest)), tf.constant(True)))
+    empty = empty_record(manifest.settings, vocabulary_size=manifest.vocabulary["size"])
+    filler = tf.data.Dataset.from_tensors((tf.fill([rows], empty), tf.constant(True)))
     read = [
         _slot(data, manifest, slot, rows=rows).concatenate(filler.repeat(steps - slot[0].count)) for slot in stretches
     ]
@@ -61,7 +66,7 @@ def validation_batches(data: str, manifest: Manifest) -> tuple[tf.data.Dataset, 
 
 def rows_per_slot(manifest: Manifest) -> int:
     """The rows of a batch that one shard fills."""
-    return 2 if manifest.settings.bidirectional else 1
+    return streams.rows_of_step(manifest.settings)
 
 
 def check_shards(data: str, manifest: Manifest) -> None:
@@ -87,14 +92,15 @@ def naming_damage(data: str, manifest: Manifest) -> Iterator[None]:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
         for shard in manifest.shards:
-            for _ in records.read_features(storage.join(data, shard.file)):
+            for _ in layouts.read(storage.join(data, shard.file), manifest.settings):
                 pass
         raise
 
 
 def _slots(batch_size: int, rows: int) -> int:
     if batch_size < rows or batch_size % rows:
-        raise UserError(f"batch_size is {batch_size}; bidirectional data need an even number of rows")
+        wanted = "an even number of rows" if rows == 2 else f"a multiple of {rows}: each file holds so many rows"
+        raise UserError(f"batch_size is {batch_size}; these data need {wanted}")
     return batch_size // rows
 
 
@@ -131,20 +137,28 @@ def _side_by_side(
 
 def _parse(step: Any, slots: Any, *, manifest: Manifest, seed: int, orders: str) -> dict[str, Any]:
     settings = manifest.settings
-    length = settings.sequence_length
     rows = rows_per_slot(manifest)
     serialized = tf.concat([read for read, _ in slots], axis=0)
-    names = ["input", "seg_id", "is_masked"] + (["order"] if orders == "stored" else [])
-    parsed = tf.io.parse_example(serialized, {name: tf.io.FixedLenFeature([length], tf.int64) for name in names})
+    if settings.layout == "reference":
+        order = np.add.outer(np.arange(len(slots)) * rows, alternating(settings)).ravel()
+        serialized = tf.gather(serialized, order)
+    parsed = parse(
+        serialized,
+        settings=settings,
+        vocabulary_size=manifest.vocabulary["size"],
+        with_order=orders == "stored",
+    )
     if orders != "stored":
         parsed["order"] = _draw_orders(tf.shape(serialized)[0], step, manifest=manifest, seed=seed)
-    return {
-        "pieces": tf.cast(parsed["input"], tf.int32),
-        "segments": tf.cast(parsed["seg_id"], tf.int32),
-        "order": tf.cast(parsed["order"], tf.int32),
-        "is_target": tf.cast(parsed["is_masked"], tf.bool),
-        "reset": tf.repeat(tf.stack([begins for _, begins in slots]), rows),
-    }
+    return parsed | {"reset": tf.repeat(tf.stack([begins for _, begins in slots]), rows)}
+
+
+def alternating(settings: CorpusSettings) -> NDArray[np.int64]:
+    """The rows of a slot in the order forward, backward, forward, backward, ..."""
+    is_backward = streams.backward_rows(settings)
+    if not is_backward.any():
+        return np.arange(len(is_backward))
+    return np.stack([np.flatnonzero(~is_backward), np.flatnonzero(is_backward)], axis=1).ravel()
 
 
 def _draw_orders(rows: Any, step: Any, *, manifest: Manifest, seed: int) -> Any:
@@ -156,9 +170,3 @@ def _draw_orders(rows: Any, step: Any, *, manifest: Manifest, seed: int) -> Any:
         ranks = tf.argsort(draws, axis=-1)
         halves.append(tf.concat([ranks + chunk for chunk in range(0, span, size)], axis=-1))
     return tf.concat(halves, axis=-1)
-
-
-def _empty_record(manifest: Manifest) -> bytes:
-    """A record without a target, for slots that have ended."""
-    zeros = np.zeros((1, manifest.settings.sequence_length), np.int64)
-    return records.encode({name: zeros for name in ("input", "seg_id", "is_masked", "order")})[0]
