@@ -13,7 +13,7 @@ from xlnet import storage
 from xlnet.errors import UserError
 
 Settings = TypeVar("Settings")
-SECTIONS = ("vocabulary", "corpus", "model", "pretraining", "finetuning")
+SECTIONS = ("vocabulary", "corpus", "cleaning", "model", "pretraining", "finetuning")
 
 
 def make(kind: type[Settings], *sources: Mapping[str, Any], where: str = "the settings") -> Settings:

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from xlnet.corpus.manifest import Manifest, Shard
+from xlnet.corpus.manifest import COUNTS, Manifest, Shard
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import UserError
 
@@ -21,12 +21,16 @@ def manifest(folder):
     made = Manifest(
         settings=CorpusSettings(seed=3),
         vocabulary={"file": "spiece.model", "sha256": hashlib.sha256(b"model").hexdigest(), "size": 100},
-        inputs=[{"path": "a.txt", "bytes": 10}],
-        counts={"documents_out": 2, "dead_letters": 1, "characters": 9, "pieces": 1000, "pieces_dropped": 7}
-        | {"unknown_pieces": 0, "records": 4},
+        cleaning={},
+        sources=[{"name": "text", "weight": 1.0, "patterns": ["a.txt"]}],
+        inputs=[{"path": "a.txt", "bytes": 10, "crc32c": "00000000", "source": 0, "part": 0}],
+        counts=dict.fromkeys(COUNTS, 0) | {"documents_out": 2, "dead_letters": 1, "pieces": 1000, "records": 4},
+        dropped={"tail": 7},
+        removed={"too short": {"documents": 2, "paragraphs": 0, "characters": 9, "pieces": 0}},
+        by_source=[{"name": "text", "documents": 2, "characters": 9, "pieces": 1000, "unknown_pieces": 0}],
         dead_letter_reasons={"NUL byte": 1},
         document_lengths={"8": 1, "1024": 2, "512": 3},
-        shards=[Shard("shards/a", 0, 4, 2, 1000, 7, 7, hashlib.sha256(b"records").hexdigest())],
+        shards=[Shard("shards/a", 0, 0, 0, 4, 2, 1000, {"tail": 7}, 7, hashlib.sha256(b"records").hexdigest(), "ab")],
         libraries={"numpy": "2"},
     )
     made.write(str(folder))
@@ -38,7 +42,7 @@ def test_what_is_written_is_read(folder, manifest):
     assert read == manifest
     assert list(read.document_lengths) == ["8", "512", "1024"]
     content = json.loads((folder / "manifest.json").read_text())
-    assert content["format"] == "xlnet-data/1"
+    assert content["format"] == "xlnet-data/2"
     assert content["shards"][0]["pass"] == 0
     assert content["settings"]["seed"] == 3
     assert content["piece_counts"] == "piece-counts.npy"
@@ -79,7 +83,7 @@ def test_a_folder_without_manifest_is_called_what_it_is(tmp_path):
     with pytest.raises(UserError, match="not a data set"):
         Manifest.read(str(tmp_path))
     (tmp_path / "shards").mkdir()
-    with pytest.raises(UserError, match="half-written; remove it"):
+    with pytest.raises(UserError, match="half-written; preprocess again"):
         Manifest.read(str(tmp_path))
 
 
@@ -102,4 +106,5 @@ def test_a_damaged_manifest_is_refused(folder, manifest, change, message):
 
 def test_the_summary_names_what_was_dropped(manifest):
     assert manifest.summary()["rejected documents"] == "1 (1 NUL byte)"
+    assert manifest.summary()["removed documents"] == "2 too short"
     assert manifest.summary()["bytes"] == 7

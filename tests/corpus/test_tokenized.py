@@ -1,10 +1,12 @@
+from functools import partial
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xlnet.corpus import tokenized
+from xlnet.corpus.arrangement import arrange
 from xlnet.corpus.documents import DeadLetter, Document
-from xlnet.corpus.settings import CorpusSettings
 from xlnet.corpus.streams import EOD
 
 
@@ -21,8 +23,8 @@ PAGES = st.lists(LINES, min_size=1, max_size=12)
 
 def make(pages, seed=0):
     documents = [Document(lines, "a.txt", 1) for lines in pages]
-    blocks = list(tokenized.tokenize(documents, encode_lines, seed=seed))
-    return tokenized.concatenate([block for block, _, _ in blocks]), blocks
+    blocks = list(tokenized.tokenize(documents, encode_lines, seed=seed, vocabulary_size=500))
+    return tokenized.concatenate([block.tokenized for block in blocks]), blocks
 
 
 def texts(documents):
@@ -43,9 +45,9 @@ def test_documents_keep_their_pieces_and_sentences(pages):
     kept = [lines for lines in pages if any(line.strip(" ") for line in lines)]
     assert texts(documents) == [expected(lines) for lines in kept]
     assert documents.sizes.tolist() == [len(expected(lines).replace("|", "")) for lines in kept]
-    dead = [letter for _, letters, _ in blocks for letter in letters]
+    dead = [letter for block in blocks for letter in block.dead_letters]
     assert [letter.reason for letter in dead] == ["no pieces"] * (len(pages) - len(kept))
-    assert sum(size for _, _, size in blocks) == sum(len(line) for lines in kept for line in lines)
+    assert sum(block.characters for block in blocks) == sum(len(line) for lines in kept for line in lines)
     boundaries = documents.stream().boundaries
     assert boundaries.tolist() == np.cumsum(documents.lengths)[:-1].tolist()
 
@@ -57,7 +59,6 @@ def test_shards_and_passes_do_not_depend_on_the_order_of_arrival(pages, shards, 
     shuffle.shuffle(arrived)
     other = documents.take(np.array(arrived, np.int64))
     assert sorted(texts(other)) == sorted(texts(documents))
-    settings = CorpusSettings(shards=shards)
     parts, others = (dict(tokenized.by_shard(each, shards=shards)) for each in (documents, other))
     assert parts.keys() == others.keys() <= set(range(shards))
     assert sum(part.sizes.size for part in parts.values()) == documents.sizes.size
@@ -65,8 +66,10 @@ def test_shards_and_passes_do_not_depend_on_the_order_of_arrival(pages, shards, 
         back = tokenized.TokenizedDocuments.from_bytes(part.to_bytes())
         assert texts(back) == texts(part)
         for pass_index in (0, 1):
-            one = tokenized.arrange(back, settings=settings, pass_index=pass_index)
-            two = tokenized.arrange(others[number], settings=settings, pass_index=pass_index)
+            one, two = (
+                each.take(arrange(each, seed=0, pass_index=pass_index, weights=[1.0]))
+                for each in (back, others[number])
+            )
             assert texts(one) == texts(two)
 
 
@@ -78,5 +81,5 @@ def test_keys_depend_on_the_text_and_the_seed_alone():
 
 def test_dead_letters_of_the_reader_go_through():
     letter = DeadLetter("a.txt", 3, "NUL byte", "x")
-    [(block, dead, size)] = tokenized.tokenize([letter], encode_lines, seed=0)
-    assert (block.sizes.size, dead, size) == (0, [letter], 0)
+    [block] = tokenized.tokenize([letter], encode_lines, seed=0, vocabulary_size=500)
+    assert (block.tokenized.sizes.size, block.dead_letters, block.characters) == (0, [letter], 0)

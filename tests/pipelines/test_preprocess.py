@@ -1,6 +1,5 @@
 import contextlib
 import json
-import os
 import random
 import signal
 import subprocess
@@ -14,11 +13,11 @@ import apache_beam as beam
 import numpy as np
 import pytest
 import sentencepiece
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipelines import preprocess
+from pipelines import job, output, preprocess, steps
 from xlnet import storage
-from xlnet.corpus import records, shards, streams, tokenized
+from xlnet.corpus import accounts, layouts, shards, streams, tokenized
+from xlnet.corpus.cleaning import CleaningSettings
 from xlnet.corpus.manifest import Manifest
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import UserError
@@ -56,7 +55,7 @@ def test_every_piece_is_in_a_record_or_counted_as_dropped(data, pages, vocabular
     assert len(left) == len(pages)
     dropped = 0
     for shard in manifest.shards:
-        rows = list(records.read_features(str(data / shard.file)))
+        rows = list(layouts.read(str(data / shard.file), manifest.settings))
         assert len(rows) == shard.records
         stream = np.concatenate([row["input"][:32] for row in rows[0::2]])
         assert stream.size + shard.pieces_dropped == shard.pieces
@@ -89,7 +88,15 @@ def test_the_counts_are_right(data, pages, text, vocabulary):
     assert counts["unknown_pieces"] == piece_counts[0]
     powers = Counter(str(1 << len(document).bit_length() - 1) for document in documents)
     assert manifest.document_lengths == dict(powers)
+    assert counts["documents_removed"] == counts["pieces_removed"] == 0
+    assert counts["pieces_in_pass"] == counts["pieces"]
+    assert sum(manifest.dropped.values()) == counts["pieces_dropped"]
+    [source] = manifest.by_source
+    assert source == {"name": "text", "documents": len(pages)} | {
+        name: counts[name] for name in ("characters", "pieces", "unknown_pieces")
+    }
     assert [entry["path"] for entry in manifest.inputs] == [str(path) for path in text]
+    assert [entry["crc32c"] for entry in manifest.inputs] == [storage.checksum(str(path)) for path in text]
     assert [entry["bytes"] for entry in manifest.inputs] == [path.stat().st_size for path in text]
     assert sum(shard.documents for shard in manifest.shards) == len(pages)
     assert all((data / shard.file).stat().st_size == shard.bytes for shard in manifest.shards)
@@ -98,12 +105,15 @@ def test_the_counts_are_right(data, pages, text, vocabulary):
 def test_records_have_their_features(data):
     manifest = Manifest.read(str(data))
     for shard in manifest.shards:
-        for row in records.read_features(str(data / shard.file)):
-            assert sorted(row) == ["input", "is_masked", "label", "order", "seg_id", "target"]
+        for row in layouts.read(str(data / shard.file), manifest.settings):
+            assert sorted(row) == ["input", "is_masked", "label", "order", "seg_id"]
             assert {name: values.size for name, values in row.items() if values.size != 64} == {"label": 1}
-            assert row["is_masked"].sum() == 10
-            assert not (row["is_masked"].astype(bool) & (row["seg_id"] == 2)).any()
-            assert sorted(row["order"][:32]) == sorted(row["order"][32:]) == list(range(32))
+            is_target, is_functional = row["is_masked"].astype(bool), np.isin(row["input"], (streams.SEP, streams.CLS))
+            assert is_target.sum() == 10
+            assert not (is_target & is_functional).any()
+            for half in (slice(32), slice(32, None)):
+                ranked = (is_target | is_functional)[half]
+                assert sorted(row["order"][half][ranked]) == list(range(ranked.sum()))
 
 
 def test_the_bytes_depend_on_the_documents_alone(data, pages, text, vocabulary, tmp_path):
@@ -154,7 +164,7 @@ def test_every_pass_has_all_the_text_in_another_order(data, text, vocabulary, tm
     for one, other in zip(first, second, strict=True):
         assert (one.documents, one.pieces) == (other.documents, other.pieces)
         assert one.sha256 != other.sha256
-        rows = [list(records.read_features(str(tmp_path / "out" / shard.file))) for shard in (one, other)]
+        rows = [list(layouts.read(str(tmp_path / "out" / shard.file), SMALL)) for shard in (one, other)]
         streams_of_passes = [np.concatenate([row["input"][:32] for row in each[0::2]]) for each in rows]
         assert (streams_of_passes[0] != streams_of_passes[1]).mean() > 0.5
 
@@ -179,22 +189,21 @@ def test_documents_that_cannot_be_are_dead_letters(pages, vocabulary, tmp_path):
     assert manifest.counts["dead_letters"] == 3
 
 
-def test_shards_without_text_have_no_records_but_a_file(pages, vocabulary, tmp_path):
+def test_shards_without_text_have_no_file(pages, vocabulary, tmp_path):
     (tmp_path / "a.txt").write_text("\n\n".join("\n".join(page) for page in pages[:3]))
     manifest = run([tmp_path / "a.txt"], tmp_path / "out", vocabulary, replace(SMALL, shards=20))
-    assert len(manifest.shards) == 20
-    empty = [shard for shard in manifest.shards if not shard.documents]
-    assert len(empty) >= 17
-    assert all(shard.records == 0 and (tmp_path / "out" / shard.file).stat().st_size == 0 for shard in empty)
+    assert 1 <= len(manifest.shards) <= 3
+    assert len(list((tmp_path / "out").rglob("*.tfrecord"))) == len(manifest.shards)
     manifest.verify()
 
 
-def refused(tmp_path, message, inputs, vocabulary, settings=SMALL, output="out", **options):
+def refused(tmp_path, message, inputs, vocabulary, settings=SMALL, output="out", leaves=False, **options):
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=message) as caught:
         run(inputs, tmp_path / output, vocabulary, settings, **options)
     assert "\n" not in str(caught.value)
-    assert sorted(tmp_path.rglob("*")) == before
+    assert leaves or sorted(tmp_path.rglob("*")) == before
+    assert not (tmp_path / output / "manifest.json").exists()
 
 
 def test_too_little_text_is_refused_with_counts(vocabulary, tmp_path):
@@ -234,7 +243,7 @@ def test_an_occupied_output_is_refused(data, text, vocabulary, tmp_path):
     (tmp_path / "out/precious").write_text("mine")
     refused(tmp_path, "already holds something", text, vocabulary)
     (tmp_path / "file").write_text("mine")
-    refused(tmp_path, "already holds something", text, vocabulary, output="file")
+    refused(tmp_path, "a file is in the way", text, vocabulary, output="file")
 
 
 @pytest.mark.parametrize("error", [UserError("no room; make some"), ValueError("a fault")])
@@ -261,17 +270,23 @@ def test_a_runner_that_loses_or_repeats_fails_the_job(fault, text, vocabulary, t
         yield from others if fault == "lost" else [first, first, *others]
 
     monkeypatch.setattr(tokenized, "by_shard", lossy)
-    refused(tmp_path, r"40 documents of .* were read, .* arrived: the Beam runner lost or repeated", text, vocabulary)
+    refused(
+        tmp_path,
+        r"40 documents of .* were read, .* arrived: the Beam runner lost or repeated",
+        text,
+        vocabulary,
+        leaves=True,
+    )
 
 
 def test_a_lost_file_fails_the_job(text, vocabulary, tmp_path, monkeypatch):
-    real = preprocess.Tokenize.process
+    real = steps.Tokenize.process
 
-    def lossy(self, file):
-        return iter(()) if file.path.endswith("1.txt") else real(self, file)
+    def lossy(self, element):
+        return iter(()) if element[0] == 1 else real(self, element)
 
-    monkeypatch.setattr(preprocess.Tokenize, "process", lossy)
-    refused(tmp_path, r"of 3 files 2 were read.*missing: .*1\.txt", text, vocabulary)
+    monkeypatch.setattr(steps.Tokenize, "process", lossy)
+    refused(tmp_path, r"of 3 files 1 were not read.*missing: .*1\.txt", text, vocabulary, leaves=True)
 
 
 @pytest.mark.slow
@@ -283,31 +298,9 @@ def test_an_error_in_a_worker_process_is_one_line(text, vocabulary, tmp_path, ca
 
 def test_an_error_on_another_machine_is_one_line(text, vocabulary, tmp_path, monkeypatch):
     """There the error goes through Beam, which makes a traceback's text of it."""
-    monkeypatch.setattr(preprocess.Job, "refusing", lambda job: contextlib.nullcontext())
+    monkeypatch.setattr(job.Job, "refusing", lambda job: contextlib.nullcontext())
     (tmp_path / "a.pdf").write_bytes(b"%PDF")
     refused(tmp_path, "^[^ ]*a.pdf is not text; give [^\\[]*$", [*text, tmp_path / "a.pdf"], vocabulary)
-
-
-@pytest.mark.slow
-def test_a_killed_run_leaves_no_data_set_and_does_not_hinder_the_next(text, vocabulary, tmp_path):
-    output = tmp_path / "out"
-    code = (
-        "import sys, time\nfrom pipelines import preprocess\nfrom xlnet.corpus import accounts\n"
-        "from xlnet.corpus.settings import CorpusSettings\n"
-        "accounts.close = lambda *arguments, **options: (print('here', flush=True), time.sleep(60))\n"
-        f"preprocess.run(sys.argv[3:], sys.argv[1], vocabulary=sys.argv[2], settings={SMALL!r})\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(output), vocabulary, *map(str, text)],
-        stdout=subprocess.PIPE,
-        cwd=Path(preprocess.__file__).parent.parent,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"here\n"
-        os.kill(process.pid, signal.SIGKILL)
-    assert not output.exists()
-    assert all(path.name.startswith(".out.") for path in tmp_path.iterdir())
-    assert run(text, output, vocabulary).counts["documents_out"] == 40
 
 
 def test_progress_is_told_to_the_end_of_both_stages(text, vocabulary, tmp_path, monkeypatch):
@@ -329,29 +322,216 @@ def test_progress_is_told_to_the_end_of_both_stages(text, vocabulary, tmp_path, 
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_beam_counts_as_the_manifest_does(data, text, vocabulary, tmp_path):
-    storage.publish(str(tmp_path / "spiece.model"), Path(vocabulary).read_bytes())
-    is_word_start = Tokenizer(vocabulary).is_word_start
-    job = preprocess.Job(str(tmp_path), tuple(storage.match(list(map(str, text)))), SMALL, is_word_start)
-    pipeline = beam.Pipeline(runner=FnApiRunner())
-    preprocess.build(pipeline, job)
-    result = pipeline.run()
-    result.wait_until_finish()
-    found = {c.key.metric.name: c.committed for c in result.metrics().query()["counters"]}
+def test_beam_counts_as_the_manifest_does(data, text, vocabulary, tmp_path, monkeypatch):
+    results = []
+
+    class Kept(beam.Pipeline):
+        def __exit__(self, *error):
+            results.append(self.run())
+            results[0].wait_until_finish()
+
+    monkeypatch.setattr(preprocess.beam, "Pipeline", Kept)
+    run(text, tmp_path / "out", vocabulary)
+    found = {c.key.metric.name: c.committed for c in results[0].metrics().query()["counters"]}
     counts = Manifest.read(str(data)).counts
     assert found == {
         "documents": counts["documents_in"],
         "pieces": counts["pieces"],
         "dead_letters": 0,
         "shards": 3,
+        "records": counts["records"],
     }
 
 
-def test_a_stopped_run_on_google_cloud_storage_is_written_over_and_a_data_set_is_not(monkeypatch):
-    there = {"gs://b/out/shards"}
-    monkeypatch.setattr(storage, "exists", lambda path: any(found.startswith(path) for found in there))
-    with preprocess._filling("gs://b/out") as directory:
-        assert directory == "gs://b/out"
-    there.add("gs://b/out/manifest.json")
-    with pytest.raises(UserError, match="already holds something"), preprocess._filling("gs://b/out"):
-        pass
+@pytest.mark.parametrize("seed", range(3))
+def test_elements_that_fail_and_are_tried_again_change_nothing(seed, data, text, vocabulary, tmp_path, monkeypatch):
+    """As a runner does it: what a failed attempt gave is thrown away, its files stay."""
+    chance = random.Random(seed)
+
+    def tried_again(process):
+        def attempt(self, element):
+            key, values = element
+            element = key, list(values)
+            while chance.random() < 0.5:
+                failed = process(self, element)
+                for _ in range(chance.randrange(4)):
+                    next(failed, None)
+            return process(self, element)
+
+        return attempt
+
+    for step in (steps.Tokenize, steps.WriteShard):
+        monkeypatch.setattr(step, "process", tried_again(step.process))
+    (tmp_path / "bad.txt").write_bytes(b"\xff\n\n\0\n")
+    run([*text, tmp_path / "bad.txt"], tmp_path / "out", vocabulary)
+    found, expected = content(tmp_path / "out"), content(data)
+    assert len(found.pop("dead-letters.jsonl").splitlines()) == 2
+    assert {name: expected[name] for name in found} == found
+
+
+STOPPED = """
+import os, random, sys
+from pipelines import preprocess
+from xlnet.corpus import layouts, shards
+from xlnet.corpus.settings import CorpusSettings
+
+real, writes, fatal = layouts.write, [0], int(sys.argv[1])
+class Dying:
+    def __init__(self, target): self.target = target
+    def write(self, content):
+        writes[0] += 1
+        if writes[0] == fatal:
+            self.target.write(content[: len(content) // 2])
+            os.kill(os.getpid(), 9)
+        self.target.write(content)
+layouts.write = lambda target, *arguments, **options: real(Dying(target), *arguments, **options)
+preprocess.run(sys.argv[4:], sys.argv[2], vocabulary=sys.argv[3], settings=SETTINGS)
+"""
+
+
+def stopped(output, vocabulary, text, *, at):
+    """A run that is killed in the middle of writing its shard number `at` (from 1)."""
+    code = STOPPED.replace("SETTINGS", repr(SMALL))
+    words = [sys.executable, "-c", code, str(at), str(output), vocabulary, *map(str, text)]
+    ended = subprocess.run(words, cwd=Path(preprocess.__file__).parent.parent, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_killed_run_is_gone_on_with_and_finished_shards_are_kept(at, data, text, vocabulary, tmp_path):
+    output = tmp_path / "out"
+    stopped(output, vocabulary, text, at=at)
+    assert not (output / "manifest.json").exists()
+    finished = {path: path.stat().st_ino for path in output.rglob("*.tfrecord")}
+    assert len(finished) == at - 1
+    with pytest.raises(UserError, match="half-written"):
+        Manifest.read(str(output))
+    manifest = run(text, output, vocabulary)
+    assert content(output) == content(data)
+    assert {path: path.stat().st_ino for path in finished} == finished
+    assert len(manifest.shards) == 3
+
+
+@pytest.mark.slow
+def test_what_a_killed_run_left_is_of_use_to_no_other_data_set_and_goes(data, text, vocabulary, tmp_path):
+    output = tmp_path / "out"
+    stopped(output, vocabulary, text, at=3)
+    run(text[:2], output, vocabulary)
+    run(text[:2], tmp_path / "fresh", vocabulary)
+    assert content(output) == content(tmp_path / "fresh")
+
+
+def test_of_two_runs_at_once_one_is_refused(data, text, vocabulary, tmp_path):
+    with output.held(str(tmp_path / "out")), pytest.raises(UserError, match="another run is writing to"):
+        run(text, tmp_path / "out", vocabulary)
+    run(text, tmp_path / "out", vocabulary)
+    assert content(tmp_path / "out") == content(data)
+
+
+def test_who_finishes_second_says_so_and_changes_nothing(data, text, vocabulary, tmp_path, monkeypatch):
+    """Where nothing can be held, as on Google Cloud Storage."""
+    monkeypatch.setattr(output, "held", contextlib.nullcontext)
+    real = accounts.close
+
+    def late(*arguments):
+        monkeypatch.setattr(accounts, "close", real)
+        run(text, tmp_path / "out", vocabulary)
+        return real(*arguments)
+
+    monkeypatch.setattr(accounts, "close", late)
+    with pytest.raises(UserError, match="another run has finished the data set"):
+        run(text, tmp_path / "out", vocabulary)
+    assert content(tmp_path / "out") == content(data)
+
+
+def test_a_data_set_that_is_there_is_left_as_it_is(data, text, vocabulary):
+    before = {path: path.stat() for path in data.rglob("*")}
+    assert run(text, data, vocabulary) == Manifest.read(str(data))
+    assert {path: path.stat() for path in data.rglob("*")} == before
+    for inputs, settings, message in (
+        (text[:2], SMALL, "1 of which are not named now; pass --add"),
+        (text, replace(SMALL, passes=2), "of 1 passes; pass --add"),
+        (text, replace(SMALL, predictions=9), "predictions 10, 9 is asked for"),
+        (text, replace(SMALL, seed=1), "seed 0, 1 is asked for"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(inputs, data, vocabulary, settings)
+    assert {path: path.stat() for path in data.rglob("*")} == before
+
+
+def test_files_and_passes_are_added_and_nothing_is_made_again(text, vocabulary, tmp_path):
+    folder = tmp_path / "out"
+    first = run(text[:2], folder, vocabulary)
+    kept = {path: path.stat() for path in folder.rglob("*.tfrecord")}
+    second = run([text[2]], folder, vocabulary, add=True)
+    third = run(text, folder, vocabulary, replace(SMALL, passes=2), add=True)
+    assert {path: path.stat() for path in kept} == kept
+    assert run(text, folder, vocabulary, replace(SMALL, passes=2), add=True) == third
+    assert [shard for shard in third.shards if shard.pass_index == 0] == second.shards
+    assert [shard for shard in second.shards if shard.part == 0] == first.shards
+    assert [(entry["path"], entry["part"]) for entry in third.inputs] == [
+        (str(path), n) for path, n in zip(text, (0, 0, 1), strict=True)
+    ]
+    assert sorted((shard.pass_index, shard.part, shard.shard) for shard in third.shards) == [
+        (number, part, 3 * part + shard) for number in (0, 1) for part in (0, 1) for shard in range(3)
+    ]
+    third.verify()
+    whole = run(text, tmp_path / "whole", vocabulary)
+    for name in ("documents_out", "characters", "pieces", "pieces_in_pass", "unknown_pieces"):
+        assert third.counts[name] == whole.counts[name], name
+    np.testing.assert_array_equal(
+        np.load(folder / third.piece_counts), np.load(tmp_path / "whole" / whole.piece_counts)
+    )
+    assert third.by_source == whole.by_source
+    assert third.document_lengths == whole.document_lengths
+    at_once = run(text[:2], tmp_path / "at-once", vocabulary, replace(SMALL, passes=2))
+    assert {shard.sha256 for shard in at_once.shards} <= {shard.sha256 for shard in third.shards}
+    assert {path.name for path in folder.iterdir()} == {
+        "manifest.json", "shards", "spiece.model", "piece-counts-2.npy", "dead-letters-2.jsonl", "removed-2.jsonl"
+    }  # fmt: skip
+
+
+def test_a_changed_file_has_no_further_passes(text, vocabulary, tmp_path):
+    (tmp_path / "a.txt").write_text(text[0].read_text())
+    run([tmp_path / "a.txt"], tmp_path / "out", vocabulary)
+    (tmp_path / "a.txt").write_text(text[1].read_text())
+    with pytest.raises(UserError, match="has changed since the data set was made"):
+        run([text[2]], tmp_path / "out", vocabulary, replace(SMALL, passes=2), add=True)
+
+
+def test_sources_stand_as_often_as_they_weigh(text, vocabulary, tmp_path):
+    inputs = [f"a={text[0]}:2", f"b={text[1]}:0.5", f"c={text[2]}"]
+    manifest = run(inputs, tmp_path / "out", vocabulary, replace(SMALL, passes=2))
+    assert [source["weight"] for source in manifest.sources] == [2, 0.5, 1]
+    sizes = [source["documents"] for source in manifest.by_source]
+    for number in (0, 1):
+        stand = sum(shard.documents for shard in manifest.shards if shard.pass_index == number)
+        assert 2 * sizes[0] + sizes[2] < stand < 2 * sizes[0] + sizes[1] + sizes[2]
+    assert sum(shard.documents for shard in manifest.shards) == 4 * sizes[0] + sizes[1] + 2 * sizes[2]
+    in_first = sum(shard.pieces for shard in manifest.shards if shard.pass_index == 0)
+    assert (
+        manifest.counts["pieces_in_pass"]
+        == in_first
+        == manifest.counts["pieces_in_records"] + manifest.counts["pieces_dropped"]
+    )
+
+
+def test_documents_that_come_twice_are_left_out_on_request(data, text, vocabulary, tmp_path):
+    (tmp_path / "again.txt").write_text(text[0].read_text())
+    twice = run([*text, tmp_path / "again.txt"], tmp_path / "twice", vocabulary)
+    unique = CleaningSettings(drop_duplicate_documents=True)
+    once = run([*text, tmp_path / "again.txt"], tmp_path / "once", vocabulary, cleaning=unique)
+    shards = {name: bytes for name, bytes in content(data).items() if name.endswith(".tfrecord")}
+    assert {name: bytes for name, bytes in content(tmp_path / "once").items() if name.endswith(".tfrecord")} == shards
+    copies = len(text[0].read_text().split("\n\n"))
+    assert twice.counts["documents_out"] == 40 + copies
+    assert once.counts["documents_in"] == 40 + copies
+    assert once.counts["documents_out"] == 40
+    assert once.removed["duplicate document"]["documents"] == once.counts["documents_removed"] == copies
+    assert (
+        once.counts["pieces"] == once.counts["pieces_in_pass"] + once.counts["pieces_removed"] == twice.counts["pieces"]
+    )
+    examples = [json.loads(line) for line in (tmp_path / "once/removed.jsonl").read_text().splitlines()]
+    assert {example["reason"] for example in examples} == {"duplicate document"}
+    assert 1 <= len(examples) <= 20

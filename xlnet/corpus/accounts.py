@@ -1,160 +1,195 @@
 """What came in and what went out: counted on both sides, compared, and written down as the manifest."""
 
-import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from importlib import metadata
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xlnet import storage
+from xlnet.corpus import manifest, reconciliation
 from xlnet.corpus.documents import DeadLetter
-from xlnet.corpus.manifest import DEAD_LETTERS, PIECE_COUNTS, VOCABULARY, Manifest, Shard
-from xlnet.corpus.settings import CorpusSettings
-from xlnet.corpus.shards import ShardSummary, shard_file
+from xlnet.corpus.manifest import Manifest, Shard
+from xlnet.corpus.plan import Plan
+from xlnet.corpus.reconciliation import DUPLICATE, Ledger
+from xlnet.corpus.tally import Removed, Tally, json_line, shown
 from xlnet.errors import UserError
+from xlnet.text import Tokenizer
 
 LIBRARIES = ("apache-beam", "numpy", "sentencepiece", "xlnet-pipelines")
 
 
-@dataclass(frozen=True)
-class Tally:
-    """What was read from one file; `documents` are those that went on as pieces."""
-
-    path: str
-    documents: int
-    characters: int
-    pieces: int
-    dead_letters: list[DeadLetter]
-
-    def to_bytes(self) -> bytes:
-        """The tally as JSON, for transport."""
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> "Tally":
-        """What `to_bytes` wrote."""
-        values = json.loads(content)
-        return cls(**values | {"dead_letters": [DeadLetter(**letter) for letter in values["dead_letters"]]})
-
-
-def close(
-    directory: str,
-    *,
-    tallies: Sequence[Tally],
-    summaries: Sequence[ShardSummary],
-    inputs: Sequence[storage.File],
-    settings: CorpusSettings,
-    vocabulary_size: int,
-) -> Manifest:
+def close(directory: str, ledger: Ledger) -> Manifest:
     """Compare what came in with what went out, and write all that makes the folder a data set, the manifest last.
 
-    Raises UserError when documents or pieces are missing, or when there are too few for a single record.
+    Raises UserError when documents or pieces are missing, when there are too few for a single record, or when another
+    run has finished this data set first.
     """
-    shards = sorted((file for summary in summaries for file in summary.files), key=_place)
-    counts = _reconcile(tallies, shards, inputs=inputs, settings=settings)
-    shards = sorted([*shards, *_empty_shards(directory, shards, settings)], key=_place)
-    piece_counts = sum((summary.piece_counts for summary in summaries), np.zeros(vocabulary_size, np.int64))
-    dead = sorted((letter for tally in tallies for letter in tally.dead_letters), key=_letter_place)
-    lengths: Counter[int] = sum((Counter(summary.lengths) for summary in summaries), Counter())
-    storage.publish(storage.join(directory, DEAD_LETTERS), b"".join(map(_json_line, dead)))
-    storage.publish(storage.join(directory, PIECE_COUNTS), _npy(piece_counts))
-    vocabulary = storage.join(directory, VOCABULARY)
-    manifest = Manifest(
-        settings=settings,
-        vocabulary={"file": VOCABULARY, "sha256": storage.sha256(vocabulary), "size": vocabulary_size},
-        inputs=[{"path": file.path, "bytes": file.bytes} for file in sorted(inputs)],
-        counts=counts | {"unknown_pieces": int(piece_counts[0])},
-        dead_letter_reasons=dict(Counter(letter.reason for letter in dead)),
-        document_lengths={str(power): lengths[power] for power in sorted(lengths)},
-        shards=shards,
+    reconciliation.require_complete(ledger)
+    plan, before = ledger.plan, ledger.plan.before
+    removed = _removed(directory, ledger)
+    dead = sum((Counter(tally.dead) for tally in ledger.new), Counter())
+    lengths: Counter[str] = Counter()
+    for summary in ledger.new_summaries:
+        lengths.update({str(power): amount for power, amount in summary.lengths.items()})
+    shards = [file for summary in ledger.summaries for file in summary.files]
+    vocabulary = storage.join(directory, manifest.VOCABULARY)
+    size = Tokenizer(vocabulary).size
+    frequencies = _frequencies(ledger.counts, size)
+    made = Manifest(
+        settings=plan.settings,
+        cleaning=plan.cleaning,
+        vocabulary={"file": manifest.VOCABULARY, "sha256": plan.vocabulary, "size": size},
+        sources=[{**asdict(source), "patterns": list(source.patterns)} for source in plan.sources],
+        inputs=[asdict(file) for file in plan.inputs if file.part == plan.new_part],
+        counts={},
+        dropped={},
+        removed={reason: counted.counts() for reason, counted in sorted(removed.items())},
+        dead_letter_reasons=dict(sorted(dead.items())),
+        document_lengths={power: lengths[power] for power in sorted(lengths, key=int)},
+        by_source=_by_source(ledger),
+        shards=sorted(shards, key=_place),
         libraries={name: metadata.version(name) for name in LIBRARIES},
+        piece_counts=_revised(manifest.PIECE_COUNTS, plan.revision),
+        dead_letters=_revised(manifest.DEAD_LETTERS, plan.revision),
+        removed_examples=_revised(manifest.REMOVED, plan.revision),
+        revision=plan.revision,
     )
-    manifest.write(directory)
-    return manifest
-
-
-def _reconcile(
-    tallies: Sequence[Tally], shards: Sequence[Shard], *, inputs: Sequence[storage.File], settings: CorpusSettings
-) -> dict[str, int]:
-    read = {tally.path for tally in tallies}
-    lost = sorted({file.path for file in inputs} - read)
-    if lost or len(tallies) != len(read):
-        raise UserError(_lossy(f"of {len(inputs)} files {len(tallies)} were read, each should be once", lost[:3]))
-    dead = sum(len(tally.dead_letters) for tally in tallies)
-    documents = sum(tally.documents for tally in tallies)
-    pieces = sum(tally.pieces for tally in tallies)
-    for number in range(settings.passes):
-        files = [file for file in shards if file.pass_index == number]
-        found = sum(file.documents for file in files), sum(file.pieces for file in files)
-        if found != (documents, pieces):
-            raise UserError(
-                _lossy(f"{documents:,} documents of {pieces:,} pieces were read, {found[0]:,} of {found[1]:,} arrived")
-            )
-    if not documents:
-        reasons = ", ".join(sorted({letter.reason for tally in tallies for letter in tally.dead_letters})) or "no text"
-        raise UserError(
-            f"there is no document to write: {len(inputs)} files with {dead:,} rejected documents ({reasons})"
+    examples = [letter for counted in removed.values() for letter in counted.examples]
+    if before is not None:
+        made = _added(before, made)
+        frequencies = frequencies + np.load(
+            io.BytesIO(storage.read_bytes(storage.join(directory, before.piece_counts)))
         )
-    rows = 2 if settings.bidirectional else 1
-    for file in shards:
-        in_records = file.records // rows * settings.reuse_length
-        if in_records + file.pieces_dropped != file.pieces:
-            raise UserError(
-                f"{file.file}: of {file.pieces:,} pieces {in_records:,} are in records and {file.pieces_dropped:,} "
-                "were dropped, which does not add up; this is a fault of preprocess, please report it"
-            )
-    records = sum(file.records for file in shards)
-    if not records:
-        raise UserError(
-            f"{documents:,} documents have {pieces:,} pieces, in {settings.shards} shards: none fills a window of "
-            f"{settings.sequence_length}; give more text, fewer shards, or a smaller sequence_length"
+        examples += [letter for letter in _letters(storage.join(directory, before.removed_examples))]
+    made = replace(made, **reconciliation.totals(ledger, made, unknown=int(frequencies[0])))
+    storage.publish(storage.join(directory, made.piece_counts), _npy(frequencies))
+    storage.publish(storage.join(directory, made.removed_examples), b"".join(map(json_line, examples)))
+    with storage.writing(storage.join(directory, made.dead_letters)) as stream:
+        if before is not None:
+            stream.write(storage.read_bytes(storage.join(directory, before.dead_letters)))
+        for letter in _dead_letters(ledger.new):
+            stream.write(json_line(letter))
+    _publish(directory, made, plan)
+    return made
+
+
+def _publish(directory: str, made: Manifest, plan: Plan) -> None:
+    path = storage.join(directory, manifest.NAME)
+    if plan.version is None:
+        is_ours = storage.create(path, made.to_bytes())
+    else:
+        is_ours = storage.replace(path, made.to_bytes(), plan.version)
+    if not is_ours:
+        raise UserError(f"another run has finished the data set {directory} first; it stands as that run made it")
+
+
+def _added(before: Manifest, new: Manifest) -> Manifest:
+    """A data set and what was added to it as one; the names of files beside the manifest are the new ones."""
+    removed = {reason: dict(counts) for reason, counts in before.removed.items()}
+    for reason, counts in new.removed.items():
+        removed[reason] = _sum(removed.get(reason, {}), counts)
+    by_source = [
+        {"name": entry["name"], **_sum(*({k: v for k, v in of.items() if k != "name"} for of in (old, entry)))}
+        for entry, old in zip(new.by_source, [*before.by_source, *[{}] * len(new.by_source)], strict=False)
+    ]
+    lengths = _sum(before.document_lengths, new.document_lengths)
+    return replace(
+        new,
+        inputs=[*before.inputs, *new.inputs],
+        removed=dict(sorted(removed.items())),
+        dead_letter_reasons=dict(sorted(_sum(before.dead_letter_reasons, new.dead_letter_reasons).items())),
+        document_lengths={power: lengths[power] for power in sorted(lengths, key=int)},
+        by_source=by_source,
+        shards=sorted([*before.shards, *new.shards], key=_place),
+    )
+
+
+def _sum(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in [*one, *(n for n in other if n not in one)]}
+
+
+def _by_source(ledger: Ledger) -> list[dict[str, Any]]:
+    entries = []
+    for index, source in enumerate(ledger.plan.sources):
+        tallies = [tally for tally in ledger.new if tally.source == index]
+        entries.append(
+            {
+                "name": source.name,
+                "documents": sum(tally.documents for tally in tallies),
+                "characters": sum(tally.characters for tally in tallies),
+                "pieces": sum(tally.pieces for tally in tallies),
+                "unknown_pieces": sum(tally.unknown for tally in tallies),
+            }
         )
-    dropped = sum(file.pieces_dropped for file in shards if file.pass_index == 0)
-    return {
-        "documents_in": documents + dead,
-        "documents_out": documents,
-        "dead_letters": dead,
-        "characters": sum(tally.characters for tally in tallies),
-        "pieces": pieces,
-        "pieces_in_records": pieces - dropped,
-        "pieces_dropped": dropped,
-        "records": records,
-    }
+    return entries
 
 
-def _empty_shards(directory: str, shards: Iterable[Shard], settings: CorpusSettings) -> list[Shard]:
-    """Files for shards that no document came to: every shard of the manifest has its file."""
-    written = {file.file for file in shards}
-    empty = []
-    for number in range(settings.passes):
-        for shard in range(settings.shards):
-            file = shard_file(shard, pass_index=number, settings=settings)
-            if file not in written:
-                storage.publish(storage.join(directory, file), b"")
-                empty.append(Shard(file, number, 0, 0, 0, 0, 0, hashlib.sha256().hexdigest()))
-    return empty
+def _removed(directory: str, ledger: Ledger) -> dict[str, Removed]:
+    """What cleaning took away, by reason, with examples."""
+    total: dict[str, Removed] = {}
+    for tally, first in _with_first_lines(ledger.new):
+        for reason, counted in tally.removed.items():
+            mine = total.setdefault(reason, Removed())
+            for example in counted.examples:
+                mine.examples.append(replace(example, line=example.line + first))
+            for name, amount in counted.counts().items():
+                setattr(mine, name, getattr(mine, name) + amount)
+            mine.examples = shown(mine.examples)
+    duplicates = [summary for summary in ledger.new_summaries if summary.duplicates]
+    if duplicates:
+        tokenizer = Tokenizer(storage.join(directory, manifest.VOCABULARY))
+        texts = [tokenizer.decode(pieces) for summary in duplicates for pieces in summary.examples]
+        total[DUPLICATE] = Removed(
+            documents=sum(summary.duplicates for summary in duplicates),
+            pieces=sum(summary.duplicate_pieces for summary in duplicates),
+            examples=shown(DeadLetter("", 0, DUPLICATE, text) for text in texts),
+        )
+    return total
 
 
-def _lossy(what: str, examples: Sequence[str] = ()) -> str:
-    named = f" (missing: {', '.join(examples)})" if examples else ""
-    return f"{what}{named}: the Beam runner lost or repeated work; run again, with another runner or --workers 1"
+def _with_first_lines(tallies: Sequence[Tally]) -> Iterator[tuple[Tally, int]]:
+    """Tallies in order, each with the lines of its file before its split."""
+    for _, of_file in groupby(tallies, lambda tally: tally.path):
+        lines = 0
+        for tally in of_file:
+            yield tally, lines
+            lines += tally.lines
 
 
-def _place(shard: Shard) -> tuple[int, str]:
-    return shard.pass_index, shard.file
+def _dead_letters(tallies: Sequence[Tally]) -> Iterator[DeadLetter]:
+    for tally, first in _with_first_lines(tallies):
+        for letter in _letters(tally.dead_file) if tally.dead_file else ():
+            yield replace(letter, line=letter.line + first)
 
 
-def _letter_place(letter: DeadLetter) -> tuple[str, int, str]:
-    return letter.path, letter.line, letter.reason
+def _letters(path: str) -> Iterator[DeadLetter]:
+    with storage.reading(path) as stream:
+        for line in stream:
+            yield DeadLetter(**json.loads(line))
 
 
-def _json_line(letter: DeadLetter) -> bytes:
-    return (json.dumps(asdict(letter), ensure_ascii=False) + "\n").encode(errors="replace")
+def _frequencies(paths: Sequence[str], size: int) -> NDArray[np.int64]:
+    total = np.zeros(size, np.int64)
+    for path in paths:
+        total += np.frombuffer(storage.read_bytes(path), "<i8")
+    return total
+
+
+def _revised(name: str, revision: int) -> str:
+    """A name that no earlier revision of the data set has."""
+    stem, dot, suffix = name.partition(".")
+    return f"{stem}-{revision}{dot}{suffix}" if revision else name
+
+
+def _place(shard: Shard) -> tuple[int, int]:
+    return shard.pass_index, shard.shard
 
 
 def _npy(array: NDArray[np.int64]) -> bytes:

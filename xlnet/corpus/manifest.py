@@ -4,6 +4,7 @@ The manifest is written last. A folder without one is half-written, and nothing 
 """
 
 import dataclasses
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +12,12 @@ from xlnet import storage
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import UserError
 
-FORMAT = "xlnet-data/1"
+FORMAT = "xlnet-data/2"
 NAME = "manifest.json"
 VOCABULARY = "spiece.model"
 PIECE_COUNTS = "piece-counts.npy"
 DEAD_LETTERS = "dead-letters.jsonl"
+REMOVED = "removed.jsonl"
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,20 @@ class Shard:
 
     file: str
     pass_index: int  # "pass" in JSON
+    part: int  # of the inputs that were added together
+    shard: int  # of all parts, counted on from part to part
     records: int
     documents: int
     pieces: int  # of its stream, with one <eod> a document
-    pieces_dropped: int  # at the stream's end, too few for another window
+    dropped: dict[str, int]  # pieces that are in no record, by reason
     bytes: int
     sha256: str
+    address: str  # a hash of all that the file depends on
+
+    @property
+    def pieces_dropped(self) -> int:
+        """Pieces that are in no record."""
+        return sum(self.dropped.values())
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "Shard":
@@ -44,17 +54,25 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The content of manifest.json. All counts but `records` are of one pass; every pass writes the same text."""
+    """The content of manifest.json. Counts are of one pass (the first), but for the records, which are of all."""
 
     settings: CorpusSettings
+    cleaning: dict[str, Any]  # CleaningSettings
     vocabulary: dict[str, Any]  # file, sha256, size
-    inputs: list[dict[str, Any]]  # path, bytes
+    sources: list[dict[str, Any]]  # name, weight, patterns
+    inputs: list[dict[str, Any]]  # path, bytes, crc32c, source (index), part
     counts: dict[str, int]
+    dropped: dict[str, int]  # pieces that are in no record, by reason
+    removed: dict[str, dict[str, int]]  # by reason of cleaning: documents, paragraphs, characters, pieces
     dead_letter_reasons: dict[str, int]
     document_lengths: dict[str, int]  # "8": documents of 8 to 15 pieces
+    by_source: list[dict[str, Any]]  # name, documents, characters, pieces, unknown_pieces
     shards: list[Shard]
     libraries: dict[str, str]
     piece_counts: str = PIECE_COUNTS
+    dead_letters: str = DEAD_LETTERS
+    removed_examples: str = REMOVED
+    revision: int = 0  # how often it was added to
     directory: str = field(default="", compare=False)  # where it was read; not part of the file
 
     @classmethod
@@ -86,13 +104,14 @@ class Manifest:
 
     def _require_whole(self) -> None:
         """Raises KeyError, TypeError or ValueError for what a reader would stumble over."""
-        for name, kind in (("file", str), ("sha256", str), ("size", int)):
-            _require_kind(self.vocabulary[name], kind, name=f"vocabulary: {name}")
+        for name, wanted in (("file", str), ("sha256", str), ("size", int)):
+            _require_kind(self.vocabulary[name], wanted, name=f"vocabulary: {name}")
         for name in COUNTS:
             _require_kind(self.counts[name], int, name=f"counts: {name}")
         for shard in self.shards:
             for part in dataclasses.fields(Shard):
-                _require_kind(getattr(shard, part.name), part.type, name=f"shards: {part.name}")
+                kind: Any = dict if part.name == "dropped" else part.type
+                _require_kind(getattr(shard, part.name), kind, name=f"shards: {part.name}")
         if not self.shards:
             raise ValueError("it names no shard")
 
@@ -104,22 +123,29 @@ class Manifest:
 
     def write(self, directory: str) -> None:
         """Publish manifest.json: from here on the folder is a data set."""
-        storage.publish_json(storage.join(directory, NAME), self.to_json())
+        storage.publish(storage.join(directory, NAME), self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The bytes of manifest.json, with sorted keys: same content, same bytes."""
+        return (json.dumps(self.to_json(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
     def summary(self) -> dict[str, int | str]:
         """What a person wants to know first, by name."""
         counts = self.counts
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.dead_letter_reasons.items()))
+        removed = ", ".join(f"{of['documents']:,} {reason}" for reason, of in sorted(self.removed.items()))
+        parts = 1 + max(shard.part for shard in self.shards)
         return {
             "documents": counts["documents_out"],
             "rejected documents": f"{counts['dead_letters']:,} ({reasons})" if reasons else 0,
+            **({"removed documents": removed} if removed else {}),
             "characters": counts["characters"],
             "pieces": counts["pieces"],
             "pieces dropped": counts["pieces_dropped"],
             "unknown pieces": counts["unknown_pieces"],
             "records": counts["records"],
-            "shards": f"{self.settings.shards:,} in {self.settings.passes} pass"
-            + ("es" if self.settings.passes > 1 else ""),
+            "shards": f"{len(self.shards):,} in {_several(self.settings.passes, 'pass', 'passes')}"
+            + (f" of {parts} parts" if parts > 1 else ""),
             "bytes": sum(shard.bytes for shard in self.shards),
         }
 
@@ -157,25 +183,42 @@ class Manifest:
 
 
 _PLAIN = (
+    "cleaning",
     "vocabulary",
+    "sources",
     "inputs",
     "counts",
+    "dropped",
+    "removed",
     "dead_letter_reasons",
     "document_lengths",
+    "by_source",
     "libraries",
     "piece_counts",
+    "dead_letters",
+    "removed_examples",
+    "revision",
 )
 
 
 COUNTS = (  # that every reader shows
+    "documents_in",
     "documents_out",
+    "documents_removed",
     "dead_letters",
     "characters",
     "pieces",
+    "pieces_removed",
+    "pieces_in_pass",
+    "pieces_in_records",
     "pieces_dropped",
     "unknown_pieces",
     "records",
 )
+
+
+def _several(number: int, one: str, more: str) -> str:
+    return f"{number:,} {one if number == 1 else more}"
 
 
 def _require_kind(value: Any, kind: Any, *, name: str) -> None:
@@ -187,5 +230,8 @@ def _why_missing(directory: str) -> str:
     if not storage.exists(directory):
         return f"there is no data set {directory}; name the folder that preprocess wrote"
     if storage.exists(storage.join(directory, "shards")):
-        return f"{directory} has no {NAME}: it is half-written; remove it and preprocess again"
+        return (
+            f"{directory} has no {NAME}: it is half-written; preprocess again with the same settings, which goes on "
+            "with it, or remove it"
+        )
     return f"{directory} has no {NAME}: it is not a data set; name the folder that preprocess wrote"

@@ -1,33 +1,54 @@
-"""One shard: the documents that came to it, as one stream a pass, in one file of records each."""
+"""One shard: the documents that came to it, as one stream a pass, in one file of records each.
+
+A compact file's name holds its address, a hash of all that its bytes depend on. So a file that is there is finished,
+and right: a run that was stopped and begins again keeps it.
+"""
 
 import hashlib
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xlnet import storage
-from xlnet.corpus import records
-from xlnet.corpus.examples import examples
-from xlnet.corpus.manifest import Shard
+from xlnet.corpus import layouts
+from xlnet.corpus.arrangement import arrange, first_of_equals
+from xlnet.corpus.manifest import FORMAT, Shard
 from xlnet.corpus.settings import CorpusSettings
-from xlnet.corpus.tokenized import TokenizedDocuments, arrange, concatenate
+from xlnet.corpus.streams import Stream
+from xlnet.corpus.tokenized import TokenizedDocuments, concatenate
+
+ADDRESS = 12  # hexadecimal digits of it in a file's name
+EXAMPLES = 20  # duplicates that are shown
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """What the files of a shard depend on, next to its documents."""
+
+    settings: CorpusSettings
+    is_word_start: NDArray[np.bool_]  # [vocabulary size]
+    vocabulary: str  # its SHA-256
+    weights: tuple[float, ...]  # of the sources
+    unique: bool = False  # no document twice
 
 
 @dataclass(frozen=True, eq=False)
 class ShardSummary:
     """What became of a shard's documents."""
 
+    number: int  # of the shard, counted on from part to part
+    part: int
     files: list[Shard]  # one a pass
-    piece_counts: NDArray[np.int64]  # [vocabulary size] in the stream
+    documents: int  # that arrived
+    pieces: int
+    duplicates: int  # documents among them that were removed
+    duplicate_pieces: int
+    examples: list[list[int]]  # the first pieces of some of those
     lengths: dict[int, int]  # documents by length: 8 counts those of 8 to 15 pieces
-
-
-def shard_file(shard: int, *, pass_index: int, settings: CorpusSettings) -> str:
-    """Where in the data set the records of a shard are."""
-    return f"shards/pass-{pass_index}/{shard:05d}-of-{settings.shards:05d}.tfrecord"
 
 
 def write_shard(
@@ -35,54 +56,101 @@ def write_shard(
     shard: int,
     parts: Iterable[TokenizedDocuments],
     *,
-    settings: CorpusSettings,
-    is_word_start: NDArray[np.bool_],
+    recipe: Recipe,
+    passes: range,
+    part: int = 0,
+    counts: str | None = None,
 ) -> ShardSummary:
-    """Write the files of a shard, each whole or not at all; `parts` are its documents in any order."""
-    documents = concatenate(parts)
-    files = [
-        _write_pass(directory, shard, documents, settings=settings, pass_index=pass_index, is_word_start=is_word_start)
-        for pass_index in range(settings.passes)
-    ]
-    powers, counts = np.unique(np.frexp(documents.sizes)[1] - 1, return_counts=True)
+    """Write the files of a shard, each whole or not at all; `parts` are its documents in any order.
+
+    The pieces' frequencies go to the file `counts`, int64 [vocabulary size].
+    """
+    arrived = concatenate(parts)
+    kept = first_of_equals(arrived) if recipe.unique else np.ones(arrived.sizes.size, np.bool_)
+    removed = arrived.take(np.flatnonzero(~kept))
+    documents = arrived if kept.all() else arrived.take(np.flatnonzero(kept))
+    number = part * recipe.settings.shards + shard
+    files = [_write_pass(directory, number, documents, recipe, pass_index=index, part=part) for index in passes]
+    if counts is not None:
+        frequencies = np.bincount(documents.pieces, minlength=recipe.is_word_start.size)
+        storage.publish(counts, frequencies.astype("<i8").tobytes())
+    powers, amounts = np.unique(np.frexp(documents.sizes)[1] - 1, return_counts=True)
     return ShardSummary(
+        number=number,
+        part=part,
         files=files,
-        piece_counts=np.bincount(documents.pieces, minlength=is_word_start.size),
-        lengths={1 << power: count for power, count in zip(powers.tolist(), counts.tolist(), strict=True)},
+        documents=arrived.sizes.size,
+        pieces=arrived.pieces.size,
+        duplicates=removed.sizes.size,
+        duplicate_pieces=removed.pieces.size,
+        examples=_beginnings(removed),
+        lengths={1 << power: amount for power, amount in zip(powers.tolist(), amounts.tolist(), strict=True)},
     )
+
+
+def _beginnings(documents: TokenizedDocuments, length: int = 30) -> list[list[int]]:
+    """The first pieces of a few documents: of those with the smallest keys, whatever order they are in."""
+    high, low = documents.keys.copy().view(">u8").T
+    chosen = documents.take(np.lexsort((low, high))[:EXAMPLES])
+    starts = np.cumsum(chosen.sizes) - chosen.sizes
+    return [
+        chosen.pieces[start : start + min(size, length)].tolist()
+        for start, size in zip(starts.tolist(), chosen.sizes.tolist(), strict=True)
+    ]
 
 
 def _write_pass(
-    directory: str,
-    shard: int,
-    documents: TokenizedDocuments,
-    *,
-    settings: CorpusSettings,
-    pass_index: int,
-    is_word_start: NDArray[np.bool_],
+    directory: str, shard: int, documents: TokenizedDocuments, recipe: Recipe, *, pass_index: int, part: int
 ) -> Shard:
-    stream = arrange(documents, settings=settings, pass_index=pass_index).stream()
-    file = shard_file(shard, pass_index=pass_index, settings=settings)
-    count = 0
-    with storage.writing(storage.join(directory, file)) as target:
-        hashed = _Hashed(target)
-        for features in examples(
-            stream, is_word_start=is_word_start, settings=settings, pass_index=pass_index, shard=shard
-        ):
-            encoded = records.encode(features)
-            records.write(hashed, encoded)
-            count += len(encoded)
-    windows = stream.windows(settings.sequence_length, settings.reuse_length)
+    settings = recipe.settings
+    order = arrange(documents, seed=settings.seed, pass_index=pass_index, weights=recipe.weights)
+    address = _address(documents.keys[order], recipe, pass_index=pass_index, shard=shard)
+    file = f"shards/pass-{pass_index}/{shard:05d}-{address[:ADDRESS]}.tfrecord"
+    path = storage.join(directory, file)
+    stream = documents.take(order).stream()
+    expected = layouts.account(stream.pieces.size, settings)
+    if storage.exists(path):
+        size, digest = storage.size(path), storage.sha256(path)
+    else:
+        size, digest = _write(path, stream, recipe, pass_index=pass_index, shard=shard)
     return Shard(
         file=file,
         pass_index=pass_index,
-        records=count,
-        documents=documents.sizes.size,
+        part=part,
+        shard=shard,
+        records=expected.records,
+        documents=order.size,
         pieces=stream.pieces.size,
-        pieces_dropped=stream.pieces.size - windows * settings.reuse_length,
-        bytes=hashed.bytes,
-        sha256=hashed.digest.hexdigest(),
+        dropped=expected.dropped,
+        bytes=size,
+        sha256=digest,
+        address=address,
     )
+
+
+def _write(path: str, stream: Stream, recipe: Recipe, *, pass_index: int, shard: int) -> tuple[int, str]:
+    """Write a file; its size and SHA-256."""
+    with storage.writing(path) as target:
+        hashed = _Hashed(target)
+        layouts.write(
+            hashed,
+            stream,
+            settings=recipe.settings,
+            vocabulary_size=recipe.is_word_start.size,
+            is_word_start=recipe.is_word_start,
+            pass_index=pass_index,
+            shard=shard,
+        )
+    return hashed.bytes, hashed.digest.hexdigest()
+
+
+def _address(keys: NDArray[np.integer], recipe: Recipe, *, pass_index: int, shard: int) -> str:
+    """A hash of all that a file's bytes depend on; `keys` are those of its documents in their order [documents, 16]."""
+    settings = asdict(recipe.settings) | {"passes": 0}  # how many there are changes none of them
+    of = json.dumps([FORMAT, settings, recipe.vocabulary, pass_index, shard], sort_keys=True)
+    digest = hashlib.blake2b(of.encode(), digest_size=16)
+    digest.update(keys.tobytes())
+    return digest.hexdigest()
 
 
 class _Hashed:

@@ -1,7 +1,7 @@
 """Where text comes from: patterns of files, grouped into sources that weigh more or less.
 
-Written as `pattern`, `name=pattern` or `name=pattern:weight`, for example `books=gs://corpora/books/*.txt:2.0`. A weight
-of 2 has every document twice in each pass, one of 0.5 every second one, another half in each pass.
+Written as `pattern`, `name=pattern` or `name=pattern:weight`, for example `books=gs://corpora/books/*.txt:2.0`. A
+weight of 2 has every document twice in each pass, one of 0.5 every second one, the others in the next pass.
 """
 
 import os
@@ -38,7 +38,7 @@ def parse(texts: Sequence[str]) -> list[Source]:
         patterns.setdefault(name, []).append(pattern)
         if weight is not None and weights.setdefault(name, weight) != weight:
             raise UserError(f"the source {name!r} has the weights {weights[name]:g} and {weight:g}; give one")
-    return [Source(name, weights.get(name, 1.0), tuple(found)) for name, found in patterns.items()]
+    return [Source(name, weights.get(name, 1.0), tuple(sorted(set(found)))) for name, found in patterns.items()]
 
 
 def _parse(text: str) -> tuple[str, str, float | None]:
@@ -47,10 +47,12 @@ def _parse(text: str) -> tuple[str, str, float | None]:
         return UNNAMED, text, None
     if found["weight"] is None:
         return found["name"] or UNNAMED, found["pattern"], None
+    if found["name"] is None:
+        raise UserError(f"{text!r} has a weight and no name; write name={text}")
     weight = float(found["weight"])
     if not 0 < weight <= MOST:
         raise UserError(f"the weight in {text!r} is {weight:g}, wanted is more than 0 and at most {MOST:g}")
-    return found["name"] or UNNAMED, found["pattern"], weight
+    return found["name"], found["pattern"], weight
 
 
 def files(source: Source) -> list[storage.File]:

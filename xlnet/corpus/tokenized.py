@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet.corpus.documents import DeadLetter, Document
-from xlnet.corpus.settings import CorpusSettings
 from xlnet.corpus.streams import EOD, Stream
 
 KEY_BYTES = 16
 BLOCK = 1 << 20  # characters that are tokenised together
+GATHERED = 4096  # documents whose pieces are put in another order at once
 NO_PIECES = "no pieces"
 
 EncodeLines = Callable[[Sequence[str]], tuple[NDArray[np.int32], NDArray[np.int32]]]
@@ -24,22 +24,24 @@ EncodeLines = Callable[[Sequence[str]], tuple[NDArray[np.int32], NDArray[np.int3
 
 @dataclass(frozen=True, eq=False)
 class TokenizedDocuments:
-    """Documents in a row; all arrays int32 but `keys`."""
+    """Documents in a row."""
 
-    keys: NDArray[np.uint8]  # [documents, 16]
-    sizes: NDArray[np.int32]  # [documents] pieces of each, its <eod> counted
-    sentences: NDArray[np.int32]  # [documents] sentences of each
-    lengths: NDArray[np.int32]  # [all sentences] pieces of each; <eod> belongs to a document's last one
-    pieces: NDArray[np.int32]  # [all pieces]
+    keys: NDArray[np.integer]  # [documents, 16] uint8
+    sources: NDArray[np.integer]  # [documents] uint16: which source each is from
+    sizes: NDArray[np.integer]  # [documents] int32: pieces of each, its <eod> counted
+    sentences: NDArray[np.integer]  # [documents] int32: sentences of each
+    lengths: NDArray[np.integer]  # [all sentences] int32: pieces of each; <eod> belongs to a document's last one
+    pieces: NDArray[np.integer]  # [all pieces] uint16 where the vocabulary allows it, else int32
 
     def take(self, order: NDArray[np.integer]) -> "TokenizedDocuments":
-        """The documents with these numbers, in this order."""
+        """The documents with these numbers, in this order; a number may come more than once."""
         return TokenizedDocuments(
             self.keys[order],
+            self.sources[order],
             self.sizes[order],
             self.sentences[order],
-            self.lengths[_runs(self.sentences, order)],
-            self.pieces[_runs(self.sizes, order)],
+            _gather(self.lengths, self.sentences, order),
+            _gather(self.pieces, self.sizes, order),
         )
 
     def stream(self) -> Stream:
@@ -48,53 +50,87 @@ class TokenizedDocuments:
 
     def to_bytes(self) -> bytes:
         """Compact bytes, for transport."""
-        counts = np.array([self.sizes.size, self.lengths.size], "<i4")
-        arrays = (counts, self.keys, self.sizes, self.sentences, self.lengths, self.pieces)
+        counts = np.array([self.sizes.size, self.lengths.size, self.pieces.itemsize], "<i4")
+        arrays = (counts, self.keys, self.sizes, self.sentences, self.lengths, self.sources, self.pieces)
         return b"".join(array.tobytes() for array in arrays)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "TokenizedDocuments":
         """What `to_bytes` wrote."""
-        documents, sentences = np.frombuffer(content, "<i4", 2).tolist()
-        at = 8 + documents * KEY_BYTES
-        numbers = np.frombuffer(content, "<i4", offset=at)
-        keys = np.frombuffer(content, np.uint8, documents * KEY_BYTES, 8).reshape(documents, KEY_BYTES)
-        edges = np.cumsum([documents, documents, sentences])
-        return cls(keys, *np.split(numbers, edges))
+        documents, sentences, width = np.frombuffer(content, "<i4", 3).tolist()
+        at = 12
+
+        def read(kind: str, count: int = -1) -> NDArray[np.integer]:
+            nonlocal at
+            array = np.frombuffer(content, kind, count, at)
+            at += array.nbytes
+            return array
+
+        keys = read("u1", documents * KEY_BYTES).reshape(documents, KEY_BYTES)
+        sizes, counts, lengths = read("<i4", documents), read("<i4", documents), read("<i4", sentences)
+        return cls(keys, read("<u2", documents), sizes, counts, lengths, read("<u2" if width == 2 else "<i4"))
 
 
 def concatenate(parts: Iterable[TokenizedDocuments]) -> TokenizedDocuments:
     """The documents of all parts in a row; there must be a part."""
-    columns = zip(*((part.keys, part.sizes, part.sentences, part.lengths, part.pieces) for part in parts), strict=True)
+    columns = zip(*(tuple(vars(part).values()) for part in parts), strict=True)
     return TokenizedDocuments(*(np.concatenate(column) for column in columns))
 
 
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What became of documents that were tokenised together."""
+
+    tokenized: TokenizedDocuments
+    dead_letters: list[DeadLetter]  # what was read and is no document, and documents without pieces
+    characters: int  # of the tokenised documents
+    unknown: int  # pieces that stand for what the vocabulary does not know
+
+
 def tokenize(
-    read: Iterable[Document | DeadLetter], encode_lines: EncodeLines, *, seed: int
-) -> Iterator[tuple[TokenizedDocuments, list[DeadLetter], int]]:
-    """What was read, in blocks: documents as pieces, those that could not be, and the characters of the former.
+    read: Iterable[Document | DeadLetter],
+    encode_lines: EncodeLines,
+    *,
+    seed: int,
+    source: int = 0,
+    vocabulary_size: int,
+) -> Iterator[Block]:
+    """What was read, in blocks of some documents.
 
     `encode_lines` gives the pieces of all lines in a row and the number of each line's.
     """
+    kind = piece_type(vocabulary_size)
     documents: list[Document] = []
     dead: list[DeadLetter] = []
     characters = 0
     for item in read:
         if isinstance(item, DeadLetter):
             dead.append(item)
-            continue
-        documents.append(item)
-        characters += sum(map(len, item.lines))
+            characters += len(item.excerpt)
+        else:
+            documents.append(item)
+            characters += sum(map(len, item.lines))
         if characters >= BLOCK:
-            yield _tokenize(documents, dead, encode_lines, seed=seed)
+            yield _tokenize(documents, dead, encode_lines, seed=seed, source=source, kind=kind)
             documents, dead, characters = [], [], 0
     if documents or dead:
-        yield _tokenize(documents, dead, encode_lines, seed=seed)
+        yield _tokenize(documents, dead, encode_lines, seed=seed, source=source, kind=kind)
+
+
+def piece_type(vocabulary_size: int) -> type[np.integer]:
+    """The smallest type that pieces are kept in."""
+    return np.uint16 if vocabulary_size <= 1 << 16 else np.int32
 
 
 def _tokenize(
-    documents: list[Document], dead: list[DeadLetter], encode_lines: EncodeLines, *, seed: int
-) -> tuple[TokenizedDocuments, list[DeadLetter], int]:
+    documents: list[Document],
+    dead: list[DeadLetter],
+    encode_lines: EncodeLines,
+    *,
+    seed: int,
+    source: int,
+    kind: type[np.integer],
+) -> Block:
     pieces, lengths = encode_lines([line for document in documents for line in document.lines])
     owner = np.repeat(np.arange(len(documents)), [len(document.lines) for document in documents])
     sizes = np.bincount(owner, lengths, minlength=len(documents)).astype(np.int32)
@@ -105,13 +141,20 @@ def _tokenize(
     owner, lengths = owner[lengths > 0], lengths[lengths > 0].copy()
     sentences = np.bincount(owner, minlength=len(documents))[sizes > 0].astype(np.int32)
     sizes = sizes[sizes > 0]
-    pieces = np.insert(pieces, np.cumsum(sizes), EOD)
+    unknown = int(np.count_nonzero(pieces == 0))
+    pieces = np.insert(pieces.astype(kind), np.cumsum(sizes), EOD)
     lengths[np.cumsum(sentences) - 1] += 1
     keys = b"".join(document_key(document.lines, seed=seed) for document in kept)
     tokenized = TokenizedDocuments(
-        np.frombuffer(keys, np.uint8).reshape(-1, KEY_BYTES), sizes + np.int32(1), sentences, lengths, pieces
+        np.frombuffer(keys, np.uint8).reshape(-1, KEY_BYTES),
+        np.full(len(kept), source, np.uint16),
+        sizes + np.int32(1),
+        sentences,
+        lengths,
+        pieces,
     )
-    return tokenized, dead, sum(len(line) for document in kept for line in document.lines)
+    characters = sum(len(line) for document in kept for line in document.lines)
+    return Block(tokenized, dead, characters, unknown)
 
 
 def document_key(lines: Sequence[str], *, seed: int) -> bytes:
@@ -130,16 +173,16 @@ def by_shard(documents: TokenizedDocuments, *, shards: int) -> Iterator[tuple[in
         yield number, documents.take(indices)
 
 
-def arrange(documents: TokenizedDocuments, *, settings: CorpusSettings, pass_index: int) -> TokenizedDocuments:
-    """The documents of a shard in the order of one pass; it does not depend on the order they come in."""
-    key = settings.seed.to_bytes(8, "little") + pass_index.to_bytes(8, "little")
-    places = [hashlib.blake2b(row.tobytes(), digest_size=KEY_BYTES, key=key).digest() for row in documents.keys]
-    return documents.take(np.array(sorted(range(len(places)), key=places.__getitem__), np.int64))
-
-
-def _runs(sizes: NDArray[np.integer], order: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Indices that put runs of these sizes, which lie in a row, into another order."""
+def _gather(values: NDArray[np.integer], sizes: NDArray[np.integer], order: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Runs of these sizes, which lie in a row, put into another order; no more memory than the result."""
     ends = np.cumsum(sizes, dtype=np.int64)
-    taken = sizes[order].astype(np.int64)
-    shift = (ends - sizes)[order] - (np.cumsum(taken) - taken)
-    return np.arange(int(taken.sum())) + np.repeat(shift, taken)
+    starts = ends - sizes
+    result = np.empty(int(sizes[order].sum()), values.dtype)
+    at = 0
+    for block in range(0, len(order), GATHERED):
+        numbers = order[block : block + GATHERED]
+        runs = [values[start:end] for start, end in zip(starts[numbers].tolist(), ends[numbers].tolist(), strict=True)]
+        gathered = np.concatenate(runs)
+        result[at : at + gathered.size] = gathered
+        at += gathered.size
+    return result
