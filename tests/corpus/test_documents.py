@@ -190,5 +190,6 @@ def test_what_a_user_can_mend(tmp_path):
         list(documents.read(str(tmp_path / "a.txt")))
     with pytest.raises(UserError, match="is a folder"):
         list(documents.read(str(tmp_path)))
-    with pytest.raises(UserError, match=r"a\.parquet is not text; give \.txt or \.jsonl"):
-        list(documents.read(write(tmp_path, "a.parquet", b"PAR1")))
+    for name in ("a.tfrecord", "a.parquet.gz"):
+        with pytest.raises(UserError, match=rf"{name} is not text; give \.txt or \.jsonl"):
+            list(documents.read(write(tmp_path, name, b"x")))

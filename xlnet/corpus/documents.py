@@ -1,189 +1,121 @@
-"""Documents from files: plain text and JSON lines, also compressed, local or on Google Cloud Storage.
+"""Documents from files: plain text, JSON lines and Parquet, also compressed, local or on Google Cloud Storage.
 
 Plain text is the reference's format (`data_utils.py`, `_create_data`): a line is what ends in a newline (Unicode's
 other line separators are whitespace), it holds a sentence or a paragraph; a line of nothing but whitespace ends the
-document. In JSON lines every line is an object whose `text` is a document; newlines in it separate lines, and blank
-lines in it end nothing. A document without a single visible character is none: it is skipped, and counted nowhere.
-What cannot be a document is a dead letter, with the reason, and reading goes on behind it.
+document. Wrapped text, as books are often passed on, is told apart by the reader's `wrapped`: there the lines up to an
+empty one are one paragraph, and become one line; two empty lines or more end the document.
 
-A file is never held whole; one document is, up to `LONGEST` bytes.
+In JSON lines every line is an object whose `text` is a document, in Parquet every row; newlines in it separate lines,
+and blank lines in it end nothing. A document without a single visible character is none: it is skipped, and counted
+nowhere. What cannot be a document is a dead letter, with the reason, and reading goes on behind it.
+
+A file is never held whole; one document is, up to `LONGEST` bytes (of Parquet: some rows).
+
+Files that can be are read in splits, each on its own. A document belongs to the split in which the empty line before
+it begins, a file's first one to the first split: so the splits of a file, wherever it is cut, give what the file does.
 """
 
-import codecs
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import pairwise
 
 from xlnet import storage
-from xlnet.corpus import packing
+from xlnet.corpus import packing, parquet
+from xlnet.corpus.grouping import Grouping
+from xlnet.corpus.lines import Lines
+from xlnet.corpus.parsing import CORRUPT, EXCERPT, DeadLetter, Document, Rejected
 from xlnet.errors import UserError
 
-LONGEST = 64 << 20  # bytes of a document; a long book has 5 MB, so what is longer has lost its empty lines
-EXCERPT = 80  # characters of a dead letter that are shown
+__all__ = ["CORRUPT", "EXCERPT", "LONGEST", "DeadLetter", "Document", "Reading", "Split", "read", "splits"]
 
-INVALID_UTF8 = "invalid UTF-8"
-NUL = "NUL byte"
-TOO_LONG = "too long"
-BROKEN_JSON = "broken JSON"
-NO_TEXT = "no text field"
-CORRUPT = "corrupt compressed stream"
+LONGEST = 64 << 20  # bytes of a document; a long book has 5 MB, so what is longer has lost its empty lines
 
 JSON_LINES = (".jsonl", ".ndjson")
-REFUSED = (".bz2", ".xz", ".zip", ".7z", ".tar", ".tgz", ".parquet", ".tfrecord", ".pdf", ".docx")
+PARQUET = ".parquet"
+REFUSED = (".bz2", ".xz", ".zip", ".7z", ".tar", ".tgz", ".tfrecord", ".pdf", ".docx")
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """The lines of a document, none of them blank; the file and the line (from 1) where it begins."""
-
-    lines: list[str]
-    path: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """What cannot be a document: the line where the fault lies, the reason, the first characters of that line."""
+@dataclass(frozen=True, order=True, slots=True)
+class Split:
+    """A part of a file that is read on its own: `start` up to `stop`, in bytes, in Parquet in row groups."""
 
     path: str
-    line: int
-    reason: str
-    excerpt: str
+    start: int
+    stop: int
+    bytes: int  # what it has of the file
 
 
-class _Rejected(Exception):
-    """Why bytes are no document, and at which line of them (from 0)."""
+def splits(file: storage.File, *, size: int) -> list[Split]:
+    """The splits of a file, each of about `size` bytes where the format allows it; packed files come whole.
 
-    def __init__(self, reason: str, line: int = 0) -> None:
-        super().__init__(reason)
-        self.reason, self.line = reason, line
-
-
-def read(path: str, *, longest: int = LONGEST) -> Iterator[Document | DeadLetter]:
-    """The documents of a file in their order, and what cannot be one.
-
-    The suffix tells the format: `.jsonl` or `.ndjson` is JSON lines, anything else plain text; `.gz` or `.zst` may
-    follow. Raises UserError when the file is missing, a folder, not readable, or of a kind that holds no plain text.
+    Raises UserError as `read`.
     """
+    name, compression = _kind(file.path)
+    if name.endswith(PARQUET):
+        with storage.reading(file.path) as stream:
+            return [Split(file.path, *group) for group in parquet.groups(stream, file.bytes, target=size)]
+    count = 1 if compression else max(1, round(file.bytes / size))
+    cuts = [file.bytes * number // count for number in range(count + 1)]
+    return [Split(file.path, start, stop, stop - start) for start, stop in pairwise(cuts)]
+
+
+def _kind(path: str) -> tuple[str, str]:
+    """The name that tells the format, and the suffix of its packing. Raises UserError for what holds no text."""
     name, compression = packing.split(path.lower())
-    if name.endswith(REFUSED):
-        raise UserError(f"{path} is not text; give .txt or .jsonl files, which may be packed as .gz or .zst")
-    with storage.reading(path) as stream:
-        reader = _Reader(path, longest)
-        lines = reader.lines(packing.blocks(stream, compression))
-        try:
-            yield from reader.json(lines) if name.endswith(JSON_LINES) else reader.text(lines)
-        except packing.Corrupt:
-            yield DeadLetter(path, reader.begin or reader.line + 1, CORRUPT, "")
+    if name.endswith(REFUSED) or (compression and name.endswith(PARQUET)):
+        raise UserError(
+            f"{path} is not text; give .txt or .jsonl files, which may be packed as .gz or .zst, or .parquet"
+        )
+    return name, compression
 
 
-class _Reader:
-    """How far a file was read: `line` is the last whole line, `begin` the first of the open document (0: none)."""
+def read(place: str | Split, *, longest: int = LONGEST, wrapped: bool = False) -> "Reading":
+    """The documents of a file or split in their order, and what cannot be one.
 
-    def __init__(self, path: str, longest: int) -> None:
-        self.path, self.longest = path, longest
-        self.line = self.begin = 0
+    The suffix tells the format: `.jsonl` or `.ndjson` is JSON lines, `.parquet` is Parquet, anything else plain text;
+    `.gz` or `.zst` may follow the others. Lines, in Parquet rows, are numbered from 1 within the split.
 
-    def lines(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """Lines without ASCII whitespace around them; of a line that is too long, one byte too many is kept."""
-        parts: list[bytes] = []
-        room = self.longest + 1
-        for block in blocks:
-            first, *others = block.split(b"\n")
-            parts.append(first[:room])
-            room -= len(parts[-1])
-            if others:
-                last = others.pop()[: self.longest + 1]
-                for line in (b"".join(parts), *others):
-                    yield self._next(line)
-                parts, room = [last], self.longest + 1 - len(last)
-        if any(parts):
-            yield self._next(b"".join(parts))
+    Raises UserError when the file is missing, a folder, not readable, or of a kind that holds no plain text.
+    """
+    return Reading(place, longest=longest, wrapped=wrapped)
 
-    def _next(self, line: bytes) -> bytes:
-        self.line += 1
-        if self.line == 1:
-            line = line.removeprefix(codecs.BOM_UTF8)
-        return line if len(line) > self.longest else line.strip()
 
-    def text(self, lines: Iterator[bytes]) -> Iterator[Document | DeadLetter]:
-        """Documents of plain text."""
-        group: list[bytes] = []
-        size = 0  # bytes of the open document with its newlines, also of what is no longer kept
-        for line in lines:
-            if line:
-                self.begin = self.begin or self.line
-                size += len(line) + 1
-                group.append(line)
-                if size > self.longest + 1:
-                    group = [group[0][: 4 * EXCERPT]]
-            elif group:
-                yield from self._plain(group, size - 1)
-                group, size, self.begin = [], 0, 0
-        if group:
-            yield from self._plain(group, size - 1)
+class Reading(Iterator[Document | DeadLetter]):
+    """Documents and dead letters; afterwards `lines` is how many lines, or rows, begin in what was read."""
 
-    def _plain(self, group: list[bytes], size: int) -> Iterator[Document | DeadLetter]:
-        try:
-            if size > self.longest:
-                raise _Rejected(TOO_LONG)
-            lines = _decode(b"\n".join(group)).split("\n")
-        except _Rejected as rejected:
-            yield self._dead(self.begin + rejected.line, rejected.reason, group[rejected.line])
+    def __init__(self, place: str | Split, *, longest: int, wrapped: bool) -> None:
+        self._path = place if isinstance(place, str) else place.path
+        self._split = None if isinstance(place, str) else place
+        self._lines = Lines(longest=longest)
+        self._wrapped = wrapped
+        self._items = self._read()
+
+    def __next__(self) -> Document | DeadLetter:
+        return next(self._items)
+
+    @property
+    def lines(self) -> int:
+        """How many lines, or rows, begin in the file or split; to be asked when all was read."""
+        return self._lines.number if self._lines.count is None else self._lines.count
+
+    def _read(self) -> Iterator[Document | DeadLetter]:
+        name, compression = _kind(self._path)
+        split, lines = self._split, self._lines
+        if split is not None and split.start >= split.stop:
             return
-        if all(map(str.strip, lines)):
-            yield Document(lines, self.path, self.begin)
-            return
-        # A line of whitespace beyond ASCII alone, such as no-break spaces, ends a document too.
-        number = self.begin
-        for is_visible, run in groupby(lines, lambda line: bool(line.strip())):
-            part = list(run)
-            if is_visible:
-                yield Document(part, self.path, number)
-            number += len(part)
-
-    def json(self, lines: Iterator[bytes]) -> Iterator[Document | DeadLetter]:
-        """Documents of JSON lines."""
-        for line in filter(None, lines):
+        grouping = Grouping(self._path, lines, wrapped=self._wrapped)
+        with storage.reading(self._path) as stream:
+            if name.endswith(PARQUET):
+                yield from grouping.rows(stream, None if split is None else range(split.start, split.stop))
+                return
+            if compression or split is None:
+                content = lines.of(packing.blocks(stream, compression))
+            else:
+                content = lines.within(stream, split.start, stop=split.stop)
+            is_inner = split is not None and split.start > 0
             try:
-                if len(line) > self.longest:
-                    raise _Rejected(TOO_LONG)
-                text = [part for part in map(str.strip, _text(line).split("\n")) if part]
-            except _Rejected as rejected:
-                yield self._dead(self.line, rejected.reason, line)
-                continue
-            if text:
-                yield Document(text, self.path, self.line)
-
-    def _dead(self, line: int, reason: str, content: bytes) -> DeadLetter:
-        excerpt = content[: 4 * EXCERPT].decode(errors="replace")[:EXCERPT]
-        return DeadLetter(self.path, line, reason, excerpt)
-
-
-def _decode(raw: bytes) -> str:
-    at = raw.find(b"\0")
-    if at >= 0:
-        raise _Rejected(NUL, raw.count(b"\n", 0, at))
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise _Rejected(INVALID_UTF8, raw.count(b"\n", 0, error.start)) from None
-
-
-def _text(line: bytes) -> str:
-    """The `text` field of a line of JSON."""
-    try:
-        content = json.loads(_decode(line))
-    except (ValueError, RecursionError):
-        raise _Rejected(BROKEN_JSON) from None
-    text = content.get("text") if isinstance(content, dict) else None
-    if not isinstance(text, str):
-        raise _Rejected(NO_TEXT)
-    if "\0" in text:
-        raise _Rejected(NUL)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, written as \ud800
-        raise _Rejected(INVALID_UTF8) from None
-    return text
+                yield from (
+                    grouping.json(content) if name.endswith(JSON_LINES) else grouping.text(content, skip=is_inner)
+                )
+            except packing.Corrupt:
+                yield grouping.dead(Rejected(CORRUPT))

@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 import zstandard
@@ -28,9 +28,12 @@ def blocks(stream: IO[bytes], suffix: str) -> Iterator[bytes]:
     return _UNPACK[suffix](stream)
 
 
-def _plain_blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    while block := stream.read(BLOCK):
+def plain_blocks(stream: IO[bytes], size: int | None = None) -> Iterator[bytes]:
+    """The next `size` bytes of a stream, or all there are, in blocks."""
+    while block := stream.read(BLOCK if size is None else min(size, BLOCK)):
         yield block
+        if size is not None:
+            size -= len(block)
 
 
 def _gzip_blocks(stream: IO[bytes]) -> Iterator[bytes]:
@@ -45,7 +48,7 @@ def _gzip_blocks(stream: IO[bytes]) -> Iterator[bytes]:
 def _zstd_blocks(stream: IO[bytes]) -> Iterator[bytes]:
     unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 31)  # as packed with --long=31
     frame = None
-    for block in _plain_blocks(stream):
+    for block in plain_blocks(stream):
         for start in range(0, len(block), ZSTD_STEP):
             packed = block[start : start + ZSTD_STEP]
             while packed:
@@ -59,4 +62,8 @@ def _zstd_blocks(stream: IO[bytes]) -> Iterator[bytes]:
         raise Corrupt
 
 
-_UNPACK = {"": _plain_blocks, ".gz": _gzip_blocks, ".zst": _zstd_blocks}
+_UNPACK: dict[str, Callable[[IO[bytes]], Iterator[bytes]]] = {
+    "": plain_blocks,
+    ".gz": _gzip_blocks,
+    ".zst": _zstd_blocks,
+}
