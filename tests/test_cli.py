@@ -57,7 +57,7 @@ def refused(place, capsys, monkeypatch):
         *progress, line = capsys.readouterr().err.splitlines()
         assert code == 2, words
         assert line.startswith("error: ")
-        assert all(told.startswith(("tokenize ", "write ")) for told in progress), progress
+        assert all(told.startswith(("sample ", "tokenize ", "write ")) for told in progress), progress
         assert {path: path.stat().st_size for path in place.rglob("*")} == before
         return line
 

@@ -1,7 +1,9 @@
 """Sentences from files: which there are, how they are counted, and the same sample however files are cut."""
 
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,3 +112,15 @@ def test_only_words_that_are_too_long_are_left_out(line):
     longest = max(map(len, line.split(" ")))
     assert all(0 < len(part.encode()) <= sampling.LONGEST_SENTENCE for part in parts)
     assert (census.left_out > 0) == (longest * 2 > sampling.LONGEST_SENTENCE)
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (1.0, 4.0), (0.1, 100.0)])
+def test_a_limit_lets_through_what_is_wanted(weights):
+    plan = Plan(1000, 0, weights)
+    counts = [50_000.0] * len(weights)
+    limits = [sampling.limit_for(plan, counts, margin=margin) for margin in (1.0, 1.5, 10.0)]
+    assert all(first < second for first, second in pairwise(limits))
+    generator = np.random.default_rng(0)
+    through = sum((generator.exponential(size=50_000) / weight <= limits[0]).sum() for weight in weights)
+    assert 1000 <= through < 1000 + 13 * np.sqrt(1000)
+    assert sampling.limit_for(plan, [1000 / len(weights)] * len(weights)) == np.inf

@@ -4,6 +4,7 @@ Every sentence has a priority: a hash of the seed, the text of its document and 
 makes it with the weight of its source. The sample is the sentences of least priority.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -121,3 +122,22 @@ def cut(line: str) -> list[str]:
         parts.append(line[start:end])
         start = end + 1
     return [*parts, line[start:]]
+
+
+def limit_for(plan: Plan, sentences: Sequence[float], *, margin: float = 1.0) -> float:
+    """A limit of priorities that will let the sample through, of so many sentences in each source."""
+    wanted = margin * plan.size + 6 * math.sqrt(plan.size) + 10  # six standard deviations
+    if sum(sentences) <= wanted:
+        return math.inf
+    low, high = 0.0, 1.0
+    while _below(high, plan, sentences) < wanted:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _below(middle, plan, sentences) < wanted else (low, middle)
+    return high
+
+
+def _below(limit: float, plan: Plan, sentences: Sequence[float]) -> float:
+    """How many sentences are expected to have a priority below a limit."""
+    return -sum(count * math.expm1(-weight * limit) for count, weight in zip(sentences, plan.weights, strict=True))

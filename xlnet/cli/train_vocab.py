@@ -1,6 +1,8 @@
 """`xlnet train-vocab`: train a SentencePiece vocabulary on text."""
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 from xlnet.cli.presets import config_flag, settings_of
 from xlnet.cli.tables import print_table
@@ -13,9 +15,22 @@ def flags(parser: argparse.ArgumentParser) -> None:
     """What the verb takes."""
     from xlnet.vocab import VocabularySettings
 
-    parser.add_argument("files", nargs="+", metavar="FILE", help="text: .txt .gz .zst .jsonl; globs in quotes")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="TEXT",
+        help="text: a path or quoted glob, name=glob or name=glob:weight; .txt .jsonl .gz .zst .parquet",
+    )
     parser.add_argument(
         "--output", required=True, metavar="FILE", help="the vocabulary to write, for example spiece.model"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="local worker processes (default 1)")
+    parser.add_argument(
+        "--beam",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="a Beam option for the drawing of sentences, e.g. --beam=--runner=DataflowRunner",
     )
     config_flag(parser)
     add_settings(parser, VocabularySettings)
@@ -23,8 +38,34 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     """What the verb does."""
+    from functools import partial
+
+    from pipelines import sample
     from xlnet.vocab import VocabularySettings, train
 
     settings = settings_of(parsed, "vocabulary", VocabularySettings)
-    summary = train(parsed.files, parsed.output, settings=settings)
-    print_table(f"vocabulary {parsed.output}", {k: v for k, v in summary.items() if not isinstance(v, dict)})
+    draw = partial(sample.draw, beside=parsed.output, options=parsed.beam, workers=parsed.workers, progress=_progress())
+    summary = train(parsed.files, parsed.output, settings=settings, draw=draw)
+    for source in summary["sources"] if len(summary["sources"]) > 1 else []:
+        print_table(f"source {source['name']}", {"weight": source["weight"]} | _shown(source))
+    print_table(f"vocabulary {parsed.output}", _shown(summary["counts"]) | {"sha256": summary["sha256"]})
+
+
+def _progress() -> Callable[[Any], None]:
+    """Shows how much of the text is read."""
+    from xlnet.progress import Progress
+
+    lines: list[Progress] = []
+
+    def show(advance: Any) -> None:
+        if not lines or advance.done == 0:
+            lines[:] = [Progress(advance.total, unit="bytes", name="sample")]
+        lines[0].update(advance.done)
+
+    return show
+
+
+def _shown(counts: dict[str, Any]) -> dict[str, Any]:
+    names = ("files", "documents", "sentences", "sentences_used", "characters", "characters_outside", "left_out")
+    dead = sum(counts["dead_letters"].values())
+    return {name: counts[name] for name in names if name in counts} | {"dead_letters": dead or None}
