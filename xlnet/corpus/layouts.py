@@ -28,11 +28,11 @@ class Written:
     dropped: dict[str, int]  # pieces that are in no record, by reason: "tail", "short", "batch"
 
 
-def file_name(shard: int, pass_index: int, settings: CorpusSettings) -> str:
-    """Where in the data set the records of a shard are."""
+def file_name(shard: int, pass_index: int, settings: CorpusSettings, *, address: str = "") -> str:
+    """Where in the data set the records of a shard are; the original's names have no room for an address."""
     if settings.layout == "reference":
         return reference.file_name(shard, pass_index, settings)
-    return f"shards/pass-{pass_index}/{shard:05d}-of-{settings.shards:05d}.tfrecord"
+    return f"shards/pass-{pass_index}/{shard:05d}{address and '-'}{address}.tfrecord"
 
 
 def write(
@@ -129,13 +129,12 @@ def read(path: str, settings: CorpusSettings) -> Iterator[dict[str, NDArray[np.i
 
 
 def _open(features: dict[str, NDArray[np.integer]], settings: CorpusSettings) -> dict[str, NDArray[np.integer]]:
-    length = settings.sequence_length
     if features["input"].dtype == np.uint8:
         features = _unpacked(features, settings)
+    wanted = dict.fromkeys(("input", "seg_id", "is_masked"), settings.sequence_length)
+    wanted |= {"order": settings.predictions + FUNCTIONAL, "label": 1}
+    _require_sizes(features, {name: size for name, size in wanted.items() if name in features})
     pieces, is_masked = features["input"], features["is_masked"]
-    for name in ("input", "is_masked"):
-        if features[name].size != length:
-            raise ValueError(f"{name} has {features[name].size} positions, {length} are wanted")
     found = {
         "input": pieces,
         "seg_id": features.get("seg_id", streams.segment_ids(pieces, reuse_length=settings.reuse_length)),
@@ -148,10 +147,25 @@ def _open(features: dict[str, NDArray[np.integer]], settings: CorpusSettings) ->
 
 
 def _unpacked(features: dict[str, NDArray[np.integer]], settings: CorpusSettings) -> dict[str, NDArray[np.integer]]:
-    length, raw = settings.sequence_length, features["input"]
-    bits = np.unpackbits(features["is_masked"].astype(np.uint8, copy=False))
+    """The features of the compact layout as numbers."""
+    length, rank = settings.sequence_length, np.dtype(rank_kind(settings))
+    piece = np.dtype("<u4" if features["input"].size == 4 * length else "<u2")
+    _require_sizes(
+        features,
+        {
+            "input": length * piece.itemsize,
+            "is_masked": -(-length // 8),
+            "order": (settings.predictions + FUNCTIONAL) * rank.itemsize,
+        },
+    )
     return features | {
-        "input": raw.view(f"<u{raw.size // length}"),
-        "is_masked": bits[:length],
-        "order": features["order"].view(rank_kind(settings)),
+        "input": features["input"].view(piece),
+        "is_masked": np.unpackbits(features["is_masked"].astype(np.uint8, copy=False))[:length],
+        "order": features["order"].view(rank),
     }
+
+
+def _require_sizes(features: dict[str, NDArray[np.integer]], sizes: dict[str, int]) -> None:
+    for name, size in sizes.items():
+        if features[name].size != size:
+            raise ValueError(f"{name} has the size {features[name].size}, {size} is wanted")

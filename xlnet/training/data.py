@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from xlnet import storage
 from xlnet.corpus import layouts, streams
 from xlnet.corpus.manifest import Manifest
+from xlnet.corpus.reference import Original
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import UserError
 from xlnet.training.parsing import empty_record, parse
 from xlnet.training.shard_plan import Stretch, plan
+
+VALIDATION_ROWS = 64  # at most, where a single shard does not have more
 
 
 def training_batches(
@@ -35,7 +38,8 @@ def training_batches(
     """The batches from step `start` to step `steps` of a training run; see the module for their content.
 
     Dict of pieces, segments, order int32 [batch_size, length], is_target bool [batch_size, length] and reset bool
-    [batch_size]. Raises UserError when the data do not carry so many rows.
+    [batch_size]. `orders` "on-the-fly" draws new ones, which is done anyway where the original wrote the data.
+    Raises UserError when the data do not carry so many rows.
     """
     rows = rows_per_slot(manifest)
     slots = _slots(batch_size, rows)
@@ -45,21 +49,24 @@ def training_batches(
 
 
 def validation_batches(data: str, manifest: Manifest) -> tuple[tf.data.Dataset, int]:
-    """Every record of a data set once, in stored orders, all its shards side by side; and the rows of a batch.
+    """Every record of a data set once, its shards side by side; and the rows of a batch.
 
-    Slots whose shard has ended go on with rows that have no target.
+    Orders are the stored ones, where there are any. Slots that have nothing more to read go on with rows that have no
+    target.
     """
     rows = rows_per_slot(manifest)
     lengths = _lengths(manifest)
-    slots = sum(1 for length in lengths if length)
+    slots = min(sum(1 for length in lengths if length), max(1, VALIDATION_ROWS // rows))
     if not slots:
         raise UserError(f"{data} holds no record; it was made from too little text")
     stretches = plan(lengths, slots=slots, steps=None)
-    steps = max(slot[0].count for slot in stretches)
+    counts = [sum(stretch.count for stretch in slot) for slot in stretches]
+    steps = max(counts)
     empty = empty_record(manifest.settings, vocabulary_size=manifest.vocabulary["size"])
     filler = tf.data.Dataset.from_tensors((tf.fill([rows], empty), tf.constant(True)))
     read = [
-        _slot(data, manifest, slot, rows=rows).concatenate(filler.repeat(steps - slot[0].count)) for slot in stretches
+        _slot(data, manifest, slot, rows=rows).concatenate(filler.repeat(steps - count))
+        for slot, count in zip(stretches, counts, strict=True)
     ]
     return _side_by_side(read, manifest, first=0, last=steps, seed=0, orders="stored"), slots * rows
 
@@ -142,13 +149,10 @@ def _parse(step: Any, slots: Any, *, manifest: Manifest, seed: int, orders: str)
     if settings.layout == "reference":
         order = np.add.outer(np.arange(len(slots)) * rows, alternating(settings)).ravel()
         serialized = tf.gather(serialized, order)
-    parsed = parse(
-        serialized,
-        settings=settings,
-        vocabulary_size=manifest.vocabulary["size"],
-        with_order=orders == "stored",
-    )
-    if orders != "stored":
+    is_stored = orders == "stored" and not isinstance(manifest, Original)
+    size = manifest.vocabulary["size"]
+    parsed = parse(serialized, settings=settings, vocabulary_size=size, with_order=is_stored)
+    if not is_stored:
         parsed["order"] = _draw_orders(tf.shape(serialized)[0], step, manifest=manifest, seed=seed)
     return parsed | {"reset": tf.repeat(tf.stack([begins for _, begins in slots]), rows)}
 

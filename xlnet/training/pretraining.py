@@ -4,6 +4,7 @@ Reference: train.py, train_gpu.py.
 """
 
 import dataclasses
+import hashlib
 import io
 import time
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from xlnet import __version__, storage
-from xlnet.corpus.manifest import Manifest
+from xlnet.corpus import reference
 from xlnet.errors import UserError
 from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import load_weights, save_model
@@ -62,7 +63,7 @@ class _Run:
     ):
         self.data, self.output, self.settings, self.validation = data, output, settings, validation
         _refuse_foreign(output)
-        self.manifest = Manifest.read(data)
+        self.manifest = reference.open_data(data)
         check_shards(data, self.manifest)
         check_rows(self.manifest, settings.batch_size)
         self.corpus = self.manifest.settings
@@ -169,7 +170,7 @@ class _Run:
     def _validator(self) -> tuple[Pretrainer | None, Any, dict[str, float]]:
         if self.validation is None:
             return None, None, {}
-        manifest = Manifest.read(self.validation)
+        manifest = reference.open_data(self.validation)
         check_shards(self.validation, manifest)
         manifest.require_vocabulary(self.manifest.vocabulary["sha256"])
         manifest.require(**{name: getattr(self.corpus, name) for name in SHAPE})
@@ -177,6 +178,8 @@ class _Run:
         piece_counts = self._piece_counts()
         with naming_damage(self.validation, manifest):  # every record is read here
             unigram = unigram_losses(batches, piece_counts)
+        if isinstance(self.manifest, reference.Original):
+            del unigram["unigram_loss"]
         validator = Pretrainer(
             self.trainer.backbone,
             self.trainer.head,
@@ -190,6 +193,8 @@ class _Run:
         return validator, batches, unigram
 
     def _piece_counts(self) -> np.ndarray:
+        if isinstance(self.manifest, reference.Original):  # nobody has counted them
+            return np.zeros(self.config.vocab_size, np.int64)
         path = storage.join(self.data, self.manifest.piece_counts)
         try:
             counts = np.load(io.BytesIO(storage.read_bytes(path)))
@@ -224,7 +229,10 @@ class _Run:
         """What must be the same for a run to go on; intervals may change."""
         free = {"log_interval", "validation_interval", "checkpoint_interval", "keep_checkpoints"}
         fixed = {name: value for name, value in dataclasses.asdict(self.settings).items() if name not in free}
-        digest = storage.sha256(storage.join(self.data, "manifest.json"))
+        if isinstance(self.manifest, reference.Original):
+            digest = hashlib.sha256(self.manifest.to_bytes()).hexdigest()
+        else:
+            digest = storage.sha256(storage.join(self.data, "manifest.json"))
         return fixed | {"model": dataclasses.asdict(self.config), "manifest_sha256": digest}
 
     def _publish(self) -> dict[str, Any]:
