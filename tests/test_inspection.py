@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import shutil
 from pathlib import Path
@@ -5,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipelines.preprocess import run
 from xlnet import storage
-from xlnet.corpus import records
+from xlnet.corpus import layouts
 from xlnet.corpus.manifest import Manifest
 from xlnet.errors import UserError
 from xlnet.inspection import LEGEND, SUBSCRIPTS, inspect
@@ -35,15 +37,16 @@ def tokenizer(small_data) -> Tokenizer:
 
 
 def first_records(data, count):
-    shards = (storage.join(data, shard.file) for shard in Manifest.read(data).shards)
-    rows = (record for shard in shards for record in records.read_features(shard))
+    manifest = Manifest.read(data)
+    shards = (storage.join(data, shard.file) for shard in manifest.shards)
+    rows = (record for shard in shards for record in layouts.read(shard, manifest.settings))
     return [next(rows) for _ in range(count)]
 
 
 def drawn_lines(out: str) -> list[tuple[str, str]]:
     """Of each record the line that shows it and the line that shows what its target sees."""
     blocks = out.split(LEGEND)[1:]
-    return [(lines[2], lines[5]) for lines in (block.split("\n") for block in blocks)]
+    return [(lines[2], lines[6]) for lines in (block.split("\n") for block in blocks)]
 
 
 def surfaces(record, tokenizer):
@@ -89,9 +92,22 @@ def test_the_folder_is_one_line_as_it_was_given(small_data, tmp_path, capsys, mo
 
 def test_rejected_documents_are_counted_by_reason(damaged, capsys):
     content = storage.read_json(str(damaged / "manifest.json"))
-    storage.publish_json(str(damaged / "manifest.json"), content | {"dead_letter_reasons": {"empty": 1234}})
+    symbols = {"documents": 5, "paragraphs": 0, "characters": 4321, "pieces": 0}
+    changes = {"dead_letter_reasons": {"empty": 1234}, "removed": {"symbols": symbols}, "dropped": {"short": 77}}
+    storage.publish_json(str(damaged / "manifest.json"), content | changes)
     inspect(str(damaged), count=0)
-    assert re.search(r"dead: empty +1,234 *", capsys.readouterr().out)
+    out = capsys.readouterr().out
+    assert re.search(r"dead: empty +1,234 *\n", out)
+    assert re.search(r"removed: symbols +(5 documents, 4,321 characters|4,321 characters, 5 documents) *\n", out)
+    assert re.search(r"dropped: short +77 *\n", out)
+    assert re.search(r"pieces in a pass +[\d,]+ IS NOT [\d,]+ in records \+ 77 dropped *\n", out)
+
+
+def test_sources_are_told_with_their_shares(damaged, capsys):
+    inspect(str(damaged), count=0)
+    (source,) = Manifest.read(str(damaged)).by_source
+    told = f"source text  +weight 1, {source['documents']:,} documents, {source['pieces']:,} pieces, 0.000 % unknown"
+    assert re.search(told.replace("0.000", r"[\d.]+"), capsys.readouterr().out)
 
 
 def test_the_drawn_text_is_that_of_the_record_s_pieces(small_data, tokenizer, capsys):
@@ -134,7 +150,8 @@ def test_a_target_sees_the_text_before_it_in_the_order_and_never_itself(small_da
         assert sight[chosen] == "?" * len(texts[chosen])
         seen = np.array([shown == text for shown, text in zip(sight, texts, strict=True)])
         assert all(seen | [set(shown) <= {"·", "?"} for shown in sight])
-        assert f"what {texts[chosen]!r} sees" in out
+        assert f"what {texts[chosen]!r} at position {chosen} sees, predicted as number " in out
+        assert "its query stream does not see itself, its content stream does" in out
         assert f": {seen.sum()} pieces\n" in out
         own_half = (np.arange(32) >= 16) == (chosen >= 16)
         earlier = record["order"] < record["order"][chosen]
@@ -143,17 +160,64 @@ def test_a_target_sees_the_text_before_it_in_the_order_and_never_itself(small_da
         np.testing.assert_array_equal(seen[text], expected[text])
 
 
-@pytest.mark.parametrize("position", [31, 32, 1000, -1])
-def test_a_position_that_is_no_target_is_refused_with_those_that_are(small_data, position):
+@pytest.mark.parametrize("position", range(32))
+def test_what_is_never_predicted_sees_itself_and_the_text_but_no_later_target(small_data, tokenizer, capsys, position):
+    (record,) = first_records(small_data, 1)
+    is_target = record["is_masked"].astype(bool)
+    if is_target[position]:
+        return
+    texts, spaced = surfaces(record, tokenizer)
+    inspect(small_data, position=position)
+    out = capsys.readouterr().out
+    sight = cut(drawn_lines(out)[0][1], texts, spaced)
+    seen = np.array([set(shown) != {"·"} for shown in sight])
+    assert seen[position]
+    assert sight[position] == texts[position]
+    assert "itself among them: it is never predicted, and has a content stream only" in out
+    functional = np.isin(record["input"], (SEP, CLS))
+    assert f"sees, {'functional' if functional[position] else 'context'}: {seen.sum()} pieces\n" in out
+    own_half = (np.arange(32) >= 16) == (position >= 16)
+    ordered = is_target | functional
+    earlier = (record["order"] <= record["order"][position]) if functional[position] else np.zeros(32, bool)
+    np.testing.assert_array_equal(seen, np.where(own_half, ~ordered | earlier, position >= 16))
+
+
+@pytest.mark.parametrize("position", [32, 1000, -1])
+def test_a_position_outside_the_record_is_refused_with_those_of_its_targets(small_data, position):
     (record,) = first_records(small_data, 1)
     targets = ", ".join(map(str, np.flatnonzero(record["is_masked"])))
-    with pytest.raises(UserError, match=f"^position {position} is no target; targets are at {targets}$"):
+    found = f"^the record has no position {position}: they are 0 to 31, its targets at {targets}$"
+    with pytest.raises(UserError, match=found):
         inspect(small_data, position=position)
+
+
+def test_the_records_of_one_shard(small_data, capsys):
+    shard = Manifest.read(small_data).shards[4]
+    inspect(small_data, count=10**6, shard=4)
+    out = capsys.readouterr().out
+    assert len(drawn_lines(out)) == shard.records
+    assert out.count(f"{shard.file}, record ") == shard.records
+    for outside in (6, -1):
+        with pytest.raises(UserError, match=f"there is no shard {outside}; the data set has the shards 0 to 5"):
+            inspect(small_data, shard=outside)
 
 
 def test_no_more_records_are_drawn_than_there_are(small_data, capsys):
     inspect(small_data, count=10**6)
     assert len(drawn_lines(capsys.readouterr().out)) == Manifest.read(small_data).counts["records"]
+
+
+@pytest.mark.slow
+def test_both_layouts_are_drawn(text, vocabulary, small_corpus, small_data, tmp_path, tokenizer, capsys):
+    settings = dataclasses.replace(small_corpus, layout="reference", reference_rows=2)
+    run([str(file) for file in text], str(tmp_path / "set"), vocabulary=vocabulary, settings=settings)
+    inspect(str(tmp_path / "set"), count=2, position=3)
+    out = capsys.readouterr().out
+    assert re.search(r"layout +reference *\n", out)
+    (record, _) = first_records(str(tmp_path / "set"), 2)
+    texts, _ = surfaces(record, tokenizer)
+    assert f"what {texts[3]!r} at position 3 sees" in out
+    assert len(drawn_lines(out)) == 2
 
 
 def test_whole_data_are_verified(small_data, capsys):
@@ -186,5 +250,5 @@ def test_records_of_another_shape_than_the_manifest_s_are_named(damaged):
     content = storage.read_json(str(damaged / "manifest.json"))
     content["settings"] |= {"sequence_length": 64, "reuse_length": 32}
     storage.publish_json(str(damaged / "manifest.json"), content)
-    with pytest.raises(UserError, match=r"record 0 is not one of this data set: a record of 32 pieces.* 64"):
+    with pytest.raises(UserError, match=r"record 0 is no training record .* wanted"):
         inspect(str(damaged))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from xlnet import plots, report, runs, vocab
-from xlnet.corpus import examples, records
+from xlnet.corpus import layouts
 from xlnet.corpus.manifest import Manifest, Shard
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.corpus.streams import Stream
@@ -40,11 +40,20 @@ def sentences(count: int) -> list[str]:
     return [" ".join(words) + "." for words in drawn]
 
 
-def shard(tokenizer: Tokenizer) -> list[bytes]:
+def write_shard(tokenizer: Tokenizer, path: Path) -> int:
+    """A file of records of the sentences; how many there are."""
     ids, counts = tokenizer.encode_lines(sentences(60))
     stream = Stream(ids, np.cumsum(counts)[:-1].astype(np.int64))
-    blocks = examples.examples(stream, is_word_start=tokenizer.is_word_start, settings=SETTINGS, pass_index=0, shard=0)
-    return [record for block in blocks for record in records.encode(block)]
+    layout = {"settings": SETTINGS, "vocabulary_size": tokenizer.size, "is_word_start": tokenizer.is_word_start}
+    with path.open("wb") as target:
+        return layouts.write(target, stream, **layout, pass_index=0, shard=0).records
+
+
+@pytest.fixture
+def example(tokenizer, tmp_path) -> dict[str, np.ndarray]:
+    """A decoded record."""
+    write_shard(tokenizer, tmp_path / "0.tfrecord")
+    return next(layouts.read(str(tmp_path / "0.tfrecord"), SETTINGS))
 
 
 def put_json(path: Path, content: object) -> None:
@@ -82,25 +91,36 @@ class Run:
 
 @pytest.fixture
 def run(tmp_path, tokenizer) -> Run:
-    made = shard(tokenizer)
     data = tmp_path / "data"
     (data / "shards").mkdir(parents=True)
-    with (data / "shards/0.tfrecord").open("wb") as stream:
-        records.write(stream, made)
+    made = write_shard(tokenizer, data / "shards/0.tfrecord")
     (data / "spiece.model").write_bytes(tokenizer._model)
     np.save(data / "piece-counts.npy", np.arange(tokenizer.size))
     put_lines(data / "dead-letters.jsonl", [{"path": "a.txt", "line": 7, "reason": "no text", "excerpt": HOSTILE}])
+    put_lines(data / "removed.jsonl", [{"path": "b.txt", "line": 9, "reason": "symbols", "excerpt": f"*** {HOSTILE}"}])
     Manifest(
         settings=SETTINGS,
+        cleaning={"most_symbols": 0.3},
         vocabulary={"file": "spiece.model", "sha256": tokenizer.sha256, "size": tokenizer.size},
-        inputs=[{"path": "a.txt", "bytes": 4321}],
+        sources=[
+            {"name": "books", "weight": 1.0, "patterns": ["a.txt"]},
+            {"name": HOSTILE, "weight": 2.0, "patterns": []},
+        ],
+        inputs=[{"path": "a.txt", "bytes": 4321, "crc32c": "01234567", "source": 0, "part": 0}],
         counts={
-            **{"documents_in": 1234, "documents_out": 1231, "dead_letters": 3, "characters": 98765, "pieces": 20000},
-            **{"pieces_in_records": 19960, "pieces_dropped": 40, "unknown_pieces": 25, "records": len(made)},
+            **{"documents_in": 1254, "documents_out": 1231, "documents_removed": 20, "dead_letters": 3},
+            **{"characters": 98765, "pieces": 20000, "pieces_removed": 0, "pieces_in_pass": 20000},
+            **{"pieces_in_records": 19960, "pieces_dropped": 40, "unknown_pieces": 25, "records": made},
         },
+        dropped={"tail": 40},
+        removed={"symbols": {"documents": 20, "paragraphs": 0, "characters": 7654, "pieces": 0}},
         dead_letter_reasons={"no text": 2, HOSTILE: 1},
         document_lengths={"16": 7, "8": 4, "1024": 1220},
-        shards=[Shard("shards/0.tfrecord", 0, len(made), 1231, 20000, 40, 5_600_000, "ab" * 32)],
+        by_source=[
+            {"name": "books", "documents": 1000, "characters": 90000, "pieces": 18000, "unknown_pieces": 5},
+            {"name": HOSTILE, "documents": 231, "characters": 8765, "pieces": 2000, "unknown_pieces": 20},
+        ],
+        shards=[Shard("shards/0.tfrecord", 0, 0, 0, made, 1231, 20000, {"tail": 40}, 5_600_000, "ab" * 32, "cd")],
         libraries={"numpy": "2.0.1"},
     ).write(str(data))
     _put_training(tmp_path)
@@ -139,7 +159,23 @@ def _put_training(root: Path) -> None:
 
 def test_what_was_measured_stands_on_the_page(run):
     page = run.write()
-    for figure in ("1,234", "98,765", "0.125", "3.250", "4.500", "85.0", "55.0", "2 min 05 s", "5.6 MB", "numpy"):
+    for figure in (
+        "1,254",
+        "7,654",
+        "*** ",
+        "b.txt:9",
+        "1.000",
+        "18,000",
+        "98,765",
+        "0.125",
+        "3.250",
+        "4.500",
+        "85.0",
+        "55.0",
+        "2 min 05 s",
+        "5.6 MB",
+        "numpy",
+    ):
         assert figure in page, figure
     assert "ab" * 32 in page
     assert "1.250 nats lower" in page
@@ -148,6 +184,17 @@ def test_what_was_measured_stands_on_the_page(run):
     assert page.index("8–15") < page.index("16–31") < page.index("1,024–2,047")
     assert "surely wrong" in page
     assert "rightly so" not in page
+
+
+def test_what_no_data_set_has_is_no_row(run):
+    assert "documents removed by cleaning" in run.write()
+    manifest = Manifest.read(str(run.root / "data"))
+    counts = {**manifest.counts, "documents_in": 1234, "documents_removed": 0}
+    one = {"sources": manifest.sources[:1], "by_source": manifest.by_source[:1], "removed": {}}
+    dataclasses.replace(manifest, counts=counts, **one).write(str(run.root / "data"))
+    page = run.write()
+    for absent in ("removed by cleaning", "Removed by cleaning", "removed as duplicates", "Sources"):
+        assert absent not in page, absent
 
 
 def test_nothing_of_the_inputs_becomes_markup(run):
@@ -231,21 +278,20 @@ def test_tasks_from_the_command_line():
             Task.parse(text)
 
 
-def test_a_drawing_tells_what_the_record_holds(tokenizer):
-    record = records.decode(shard(tokenizer)[0])
-    drawing = draw(record, tokenizer=tokenizer, settings=SETTINGS)
+def test_a_drawing_tells_what_the_record_holds(tokenizer, example):
+    drawing = draw(example, tokenizer=tokenizer, settings=SETTINGS)
     places = [piece.place for piece in drawing.pieces]
-    assert [i for i, place in enumerate(places) if place] == np.flatnonzero(record["is_masked"]).tolist()
+    assert [i for i, place in enumerate(places) if place] == np.flatnonzero(example["is_masked"]).tolist()
     for half in (slice(16), slice(16, 32)):
-        ordered = sorted((place, record["order"][half][i]) for i, place in enumerate(places[half]) if place)
+        ordered = sorted((place, example["order"][half][i]) for i, place in enumerate(places[half]) if place)
         assert [order for _, order in ordered] == sorted(order for _, order in ordered)
         assert [place for place, _ in ordered] == list(range(1, len(ordered) + 1))
-    assert [p.segment for p in drawing.pieces] == ["reuse"] * 16 + ["AB"[min(s, 1)] for s in record["seg_id"][16:]]
+    assert [p.segment for p in drawing.pieces] == ["reuse"] * 16 + ["AB"[min(s, 1)] for s in example["seg_id"][16:]]
     assert [p.text for p in drawing.pieces if p.functional] == ["<sep>", "<sep>", "<cls>"]
 
 
-def test_a_target_sees_the_earlier_targets_of_its_half_and_not_itself(tokenizer):
-    drawing = draw(records.decode(shard(tokenizer)[0]), tokenizer=tokenizer, settings=SETTINGS)
+def test_a_target_sees_the_earlier_targets_of_its_half_and_not_itself(tokenizer, example):
+    drawing = draw(example, tokenizer=tokenizer, settings=SETTINGS)
     targets = [piece for piece in drawing.pieces[16:] if piece.place]
     chosen = drawing.chosen
     assert chosen.place == 2 == (drawing.of + 1) // 2

@@ -1,20 +1,12 @@
-"""The chapters of the report: what each shows, taken from what the stages left behind."""
+"""The report's chapters on training: what each shows, taken from what the stages left behind."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from xlnet import plots, runs, storage
-from xlnet.corpus import records
-from xlnet.corpus.manifest import DEAD_LETTERS, NAME, Manifest
-from xlnet.drawing import LONGEST, Drawing, draw
 from xlnet.errors import UserError
-from xlnet.text import Tokenizer
 
-DEAD_LETTERS_SHOWN = 5
 ERRORS_SHOWN = 6
 
 
@@ -34,68 +26,6 @@ class Task:
         if not (name and finetuning and evaluation):
             raise UserError(f"the task {text!r} is not NAME=FINETUNED,EVALUATION, its name and its two folders")
         return cls(name, finetuning, evaluation)
-
-
-def corpus(data: str) -> dict[str, Any]:
-    """One data set: counts, document lengths, what was left out, the vocabulary's use."""
-    manifest = Manifest.read(data)
-    with runs.intact(storage.join(data, NAME)):
-        counts = manifest.counts
-        lengths = sorted((int(least), documents) for least, documents in manifest.document_lengths.items())
-        largest = max((documents for _, documents in lengths), default=1)
-        used = _piece_counts(storage.join(data, manifest.piece_counts))
-        return {
-            "manifest": manifest,
-            "counts": {name: counts[name] for name in COUNTED},
-            "unknown_rate": counts["unknown_pieces"] / max(1, counts["pieces"]),
-            "kept_rate": counts["pieces_in_records"] / max(1, counts["pieces"]),
-            "lengths": [
-                {"least": least, "most": 2 * least - 1, "documents": documents, "share": documents / largest}
-                for least, documents in lengths
-            ],
-            "reasons": sorted(manifest.dead_letter_reasons.items(), key=lambda item: (-item[1], item[0])),
-            "dead_letters": _dead_letters(data),
-            "never": int((used == 0).sum()),
-        }
-
-
-COUNTED = {
-    "documents_in": "documents read",
-    "dead_letters": "documents rejected",
-    "documents_out": "documents kept",
-    "characters": "characters",
-    "pieces": "pieces",
-    "unknown_pieces": "of them unknown",
-    "pieces_in_records": "pieces in records",
-    "pieces_dropped": "pieces dropped at streams' ends",
-    "records": "records",
-}
-
-
-def _piece_counts(path: str) -> np.ndarray:
-    content = storage.read_bytes(path)
-    with runs.intact(path):
-        return np.load(io.BytesIO(content), allow_pickle=False)
-
-
-def _dead_letters(data: str) -> list[dict[str, Any]]:
-    path = storage.join(data, DEAD_LETTERS)
-    return runs.read_lines(path, limit=DEAD_LETTERS_SHOWN) if storage.exists(path) else []
-
-
-def record(manifest: Manifest) -> Drawing | None:
-    """The first record of the first shard that has one, drawn; None where records are too long to look at."""
-    shards = [shard for shard in manifest.shards if shard.records]
-    if not shards or manifest.settings.sequence_length > LONGEST:
-        return None
-    path = storage.join(manifest.directory, shards[0].file)
-    vocabulary = storage.join(manifest.directory, manifest.vocabulary["file"])
-    tokenizer = Tokenizer(vocabulary)
-    features = next(records.read_features(path), None)
-    if features is None:
-        raise UserError(f"{path} is empty, the manifest says {shards[0].records} records; preprocess again")
-    with runs.intact(path):
-        return draw(features, tokenizer=tokenizer, settings=manifest.settings)
 
 
 def pretraining(folder: str) -> dict[str, Any]:

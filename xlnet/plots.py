@@ -1,8 +1,8 @@
-"""Curves as inline SVG that takes its colours and its typeface from the page around it."""
+"""Curves and bars as inline SVG that takes its colours and its typeface from the page around it."""
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ INK, MUTED, RULE = "#010101", "#020202", "#030303"
 SERIES = ("#040404", "#050505", "#060606", "#070707")
 _VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule"} | {c: f"series-{k}" for k, c in enumerate(SERIES, 1)}
 SIZE = (6.6, 3.7)  # inches of 72 units: text of 12 is legible on a phone and not loud on a desk
+TICKS = 10  # of an axis with bars, at most
+_MANY = 1e4  # from here on numbers at an axis are written as 10k
 _STYLES = ("-", "--", "-.", ":")
 _MARKS = ("o", "s", "^", "D")
 
@@ -55,15 +57,31 @@ class Level:
     value: float
 
 
-def lines(curves: Sequence[Curve], *, name: str, label: str, unit: str, levels: Sequence[Level] = ()) -> Markup:
-    """Curves over training steps. `name` keeps the drawing's ids apart from another's, `label` is its description."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+@dataclass(frozen=True)
+class Bars:
+    """A named row of bars; `at` are their places on the axis, from 0."""
 
-    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
-        figure = Figure(figsize=SIZE, layout="constrained")
-        axes = figure.subplots()
+    name: str
+    heights: Sequence[float]
+    at: Sequence[int]
+
+
+def lines(
+    curves: Sequence[Curve],
+    *,
+    name: str,
+    label: str,
+    unit: str,
+    axis: str = "step",
+    levels: Sequence[Level] = (),
+    logarithmic: bool = False,
+) -> Markup:
+    """Curves over training steps, or over what `axis` says; `logarithmic`: on both axes.
+
+    `name` keeps the drawing's ids apart from another's, `label` is its description.
+    """
+
+    def paint(axes: Any) -> None:
         for number, curve in enumerate(curve for curve in curves if curve.points):
             axes.plot(
                 *zip(*curve.points, strict=True),
@@ -76,17 +94,86 @@ def lines(curves: Sequence[Curve], *, name: str, label: str, unit: str, levels: 
             )
         for level in levels:
             axes.axhline(level.value, color=MUTED, linestyle=":", linewidth=1.6, label=_short(level.name))
+        axes.set_xlabel(axis)
+        axes.set_ylabel(unit)
+        if logarithmic:
+            axes.loglog()
+            axes.minorticks_off()
+            for one in (axes.xaxis, axes.yaxis):
+                one.set_major_formatter(_thousands())
+        else:
+            _locate(axes)
+
+    return _draw(paint, name=name, label=label, has_legend=not logarithmic or len(curves) > 1)
+
+
+def bars(
+    rows: Sequence[Bars],
+    ticks: Sequence[str],
+    *,
+    name: str,
+    label: str,
+    unit: str,
+    axis: str,
+    level: Level | None = None,
+) -> Markup:
+    """Bars from zero, at places that are called `ticks`; rows that share a place stand side by side."""
+    shared = len({place for row in rows for place in row.at}) < sum(len(row.at) for row in rows)
+    width = 0.8 / len(rows) if shared else 0.8
+
+    def paint(axes: Any) -> None:
+        for number, row in enumerate(rows):
+            shift = (number - (len(rows) - 1) / 2) * width if shared else 0.0
+            axes.bar(
+                [place + shift for place in row.at],
+                row.heights,
+                width=width,
+                color=SERIES[number % len(SERIES)],
+                label=_short(row.name) if len(rows) > 1 else None,
+            )
+        if level is not None:
+            axes.axhline(level.value, color=MUTED, linestyle=":", linewidth=1.6, label=_short(level.name))
+        _locate(axes)
+        step = -(-len(ticks) // TICKS)
+        axes.set_xticks(range(0, len(ticks), step), ticks[::step])
+        axes.set_xlabel(axis)
+        axes.set_ylabel(unit)
+
+    return _draw(paint, name=name, label=label)
+
+
+def _draw(paint: Callable[[Any], None], *, name: str, label: str, has_legend: bool = True) -> Markup:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axes = figure.subplots()
+        paint(axes)
+        axes.set_axisbelow(True)
         axes.grid(axis="y")
         axes.tick_params(length=0)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel("step")
-        axes.set_ylabel(unit)
-        if axes.get_legend_handles_labels()[0]:
+        if has_legend and axes.get_legend_handles_labels()[0]:
             figure.legend(loc="outside upper left", ncols=3, borderaxespad=0, columnspacing=1.4)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return Markup(_inline(stream.getvalue(), name=name, label=label))
+
+
+def _locate(axes: Any) -> None:
+    """Few ticks, and thousands apart."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    if max(map(abs, axes.get_ylim())) >= _MANY:
+        axes.yaxis.set_major_formatter(_thousands())
+
+
+def _thousands() -> Any:
+    from matplotlib.ticker import EngFormatter
+
+    return EngFormatter(sep="")
 
 
 def _short(name: str, most: int = 28) -> str:
