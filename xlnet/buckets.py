@@ -1,25 +1,29 @@
-"""Google Cloud Storage: the client of this process, and what it refuses in one line."""
+"""Google Cloud Storage: the client of this process, how long it tries, and what it refuses in one line."""
 
-import base64
 import contextlib
+import math
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from xlnet.errors import UserError
 
 REMOTE = "gs://"
-REFUSALS = {  # exceptions of google.api_core and google.auth by name: importing them takes a second
+EMULATOR = "STORAGE_EMULATOR_HOST"  # names another service of the same kind
+PATIENCE = "XLNET_STORAGE_TIMEOUT"  # seconds that a request may fail for before it is given up
+REFUSALS = {  # exceptions of google.api_core, google.auth and requests by name: importing them takes a second
     "NotFound": "does not exist, or its bucket does not",
     "Forbidden": "may not be used with these credentials; ask for access to the bucket",
     "Unauthorized": "may not be used without credentials; run gcloud auth application-default login",
     "DefaultCredentialsError": "needs credentials; run gcloud auth application-default login",
     "RefreshError": "cannot be reached: the credentials are no longer valid; log in again",
-    "RetryError": "cannot be reached; check the network and STORAGE_EMULATOR_HOST",
     "TransportError": "cannot be reached; check the network",
+    "DataCorruption": "was damaged on its way to the service; try again",
+    "JSONDecodeError": f"was asked for, and the answer is none of Google Cloud Storage; check {EMULATOR}",
 }
 
-_clients: dict[int, Any] = {}  # one a process: a client must not cross a fork
+_clients: dict[tuple[int, str], Any] = {}  # one a process: a client must not cross a fork
 
 
 def split(path: str) -> tuple[str, str]:
@@ -32,18 +36,20 @@ def split(path: str) -> tuple[str, str]:
 
 def client() -> Any:
     """The client; without credentials where STORAGE_EMULATOR_HOST names a server of one's own."""
-    if os.getpid() not in _clients:
+    address = os.environ.get(EMULATOR, "")
+    key = os.getpid(), address
+    if key not in _clients:
         try:
             from google.cloud import storage  # type: ignore[attr-defined]
         except ImportError:
             raise UserError(
                 "gs:// paths need google-cloud-storage; install the extra: pip install 'xlnet-pipelines[gcp]'"
             ) from None
-        if os.environ.get("STORAGE_EMULATOR_HOST"):
-            _clients[os.getpid()] = storage.Client.create_anonymous_client()
-        else:
-            _clients[os.getpid()] = storage.Client()
-    return _clients[os.getpid()]
+        if address and not re.match(r"https?://\w", address):
+            raise UserError(f"{EMULATOR} is {address!r}, wanted is an address such as http://localhost:9023")
+        # A project is needed to make buckets, not for what is in them.
+        _clients[key] = storage.Client.create_anonymous_client() if address else storage.Client(project=None)
+    return _clients[key]
 
 
 def blob(path: str) -> Any:
@@ -53,36 +59,23 @@ def blob(path: str) -> Any:
         return client().bucket(bucket).blob(name)
 
 
-def generation(path: str) -> str | None:
-    """The generation of an object, another one with every write; None when it is not there."""
-    found = _found(path)
-    return None if found is None else str(found.generation)
+def trying() -> dict[str, Any]:
+    """The arguments of every request: tried again, after longer and longer waits, while its failure may pass."""
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    seconds = patience()
+    waits = DEFAULT_RETRY.with_delay(initial=0.1, maximum=seconds / 12, multiplier=2)
+    # Silence ends a try in time for others; the library's own limits would make it two minutes.
+    return {"retry": waits.with_timeout(seconds), "timeout": (min(10, seconds / 4), min(30, seconds / 4))}
 
 
-def checksum(path: str) -> str:
-    """The CRC-32C that the service keeps of an object, 8 hex digits. Raises UserError when it is missing."""
-    found = _found(path)
-    if found is None:
-        raise UserError(f"{path} does not exist")
-    return base64.b64decode(found.crc32c).hex()
-
-
-def upload(path: str, content: bytes, *, generation: int) -> bool:
-    """Write an object only if it is at that generation (0: not there). False when somebody else wrote it since."""
-    with refusing(path):
-        from google.api_core.exceptions import PreconditionFailed
-
-        try:
-            blob(path).upload_from_string(content, if_generation_match=generation)
-        except PreconditionFailed:
-            return False
-        return True
-
-
-def _found(path: str) -> Any:
-    bucket, name = split(path)
-    with refusing(path):
-        return client().bucket(bucket).get_blob(name)
+def patience() -> float:
+    """Seconds that a request may fail for. Raises UserError for a setting that is none."""
+    text = os.environ.get(PATIENCE, "60")
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise UserError(f"{PATIENCE} is {text!r}, wanted is a number of seconds above 0")
 
 
 @contextlib.contextmanager
@@ -91,7 +84,30 @@ def refusing(path: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        refusal = REFUSALS.get(type(error).__name__)
+        refusal = _refusal(error)
         if refusal is None or not path.startswith(REMOTE):
             raise
         raise UserError(f"{path} {refusal}") from None
+
+
+def _refusal(error: Exception) -> str | None:
+    name = type(error).__name__
+    if name == "RetryError":
+        return (
+            f"cannot be reached for {patience():g} s ({_cause(getattr(error, 'cause', None))}); check the network"
+            + (f", and {EMULATOR}, which is {os.environ[EMULATOR]}" if os.environ.get(EMULATOR) else "")
+        )
+    if name not in REFUSALS and type(error).__module__ == "google.api_core.exceptions":
+        return f"was refused by the service: {_cause(error)}"
+    return REFUSALS.get(name)
+
+
+def _cause(error: Exception | None) -> str:
+    """What the service or the system said, without the libraries' wrappings."""
+    response = getattr(error, "response", None)
+    code = getattr(error, "code", None) or getattr(response, "status_code", None)
+    if code is not None:
+        said = str(getattr(error, "message", None) or getattr(response, "reason", ""))
+        return " ".join(f"{int(code)} {said}".split())[:200]
+    found = re.search(r"\[Errno -?\d+\] ([^'\")(]+)", str(error))
+    return found[1].strip().lower() if found else type(error).__name__

@@ -8,6 +8,7 @@ filled aside and renamed, with its marker file uploaded last where renames do no
 import contextlib
 import glob
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from typing import IO, Any
 
 import google_crc32c
 
-from xlnet import buckets, disk
+from xlnet import disk, objects
 from xlnet.buckets import REMOTE
 from xlnet.disk import mendable, placing, reason
 from xlnet.errors import UserError
@@ -71,22 +72,10 @@ def _match_local(pattern: str) -> list[File]:
 
 
 def _match_remote(pattern: str) -> list[File]:
-    bucket, name = buckets.split(pattern)
-    with buckets.refusing(pattern):
-        if any(character in name for character in "*?["):
-            blobs = buckets.client().list_blobs(bucket, match_glob=name)
-            return [File(f"{REMOTE}{bucket}/{blob.name}", blob.size) for blob in blobs if not blob.name.endswith("/")]
-        blob = buckets.client().bucket(bucket).get_blob(name)
-    if blob is None and _in_remote_folder(pattern, at_most=1):
+    files = [File(path, size) for path, size in objects.matching(pattern)]
+    if not files and objects.inside(pattern, at_most=1):
         raise _folder_wanted_as_file(pattern)
-    return [] if blob is None else [File(pattern, blob.size)]
-
-
-def _in_remote_folder(folder: str, *, at_most: int | None = None) -> list[Any]:
-    """The objects under a remote folder."""
-    bucket, prefix = buckets.split(folder.rstrip("/") + "/")
-    with buckets.refusing(folder):
-        return list(buckets.client().list_blobs(bucket, prefix=prefix, max_results=at_most))
+    return files
 
 
 def _folder_wanted_as_file(folder: str) -> UserError:
@@ -98,13 +87,14 @@ def exists(path: str) -> bool:
     """Whether a file, or a folder with something in it, is there."""
     if not is_remote(path):
         return os.path.exists(path)
-    with buckets.refusing(path):
-        return buckets.blob(path).exists() or bool(_in_remote_folder(path, at_most=1))
+    return objects.found(path) is not None or bool(objects.inside(path, at_most=1))
 
 
 def size(path: str) -> int:
     """A file's size in bytes. Raises UserError when it is missing."""
-    found = _match_remote(path) if is_remote(path) else _match_local(path) if os.path.exists(path) else []
+    if is_remote(path):
+        return objects.required(path).size
+    found = _match_local(path) if os.path.exists(path) else []
     if not found:
         raise UserError(f"{path} does not exist")
     return found[0].bytes
@@ -112,10 +102,14 @@ def size(path: str) -> int:
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[IO[bytes]]:
-    """A file opened for reading bytes. Raises UserError when it is missing, a folder, or not readable."""
+    """A file opened for reading bytes, from any place in it.
+
+    Raises UserError when it is missing, a folder, or not readable, and reading an object does when it is replaced
+    meanwhile or cannot be reached.
+    """
     try:
         # closed below, after its errors are told apart
-        stream: IO[bytes] = buckets.blob(path).open("rb") if is_remote(path) else open(path, "rb")  # noqa: SIM115
+        stream: IO[bytes] = objects.reading(path) if is_remote(path) else open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except IsADirectoryError:
@@ -124,12 +118,14 @@ def reading(path: str) -> Iterator[IO[bytes]]:
         raise UserError(f"{path} cannot be read: permission denied") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise UserError(f"{path!r} cannot be read: {reason(error)}") from None
-    with stream, buckets.refusing(path):  # an object is asked for when it is first read
+    with stream:
         yield stream
 
 
 def read_bytes(path: str) -> bytes:
     """The whole content of a small file."""
+    if is_remote(path):
+        return objects.read(path)
     with reading(path) as stream:
         return stream.read()
 
@@ -146,9 +142,7 @@ def read_json(path: str) -> Any:
 def publish(path: str, content: bytes) -> None:
     """Write a file whole or not at all; an older file of that name is replaced."""
     if is_remote(path):
-        with buckets.refusing(path):
-            buckets.blob(path).upload_from_string(content)
-        return
+        return objects.publish(path, io.BytesIO(content))
     with writing(path) as stream:
         stream.write(content)
 
@@ -160,12 +154,12 @@ def publish_json(path: str, content: Any) -> None:
 
 def create(path: str, content: bytes) -> bool:
     """Publish a file only if nothing is there. False when somebody else was first, whose content stays."""
-    return buckets.upload(path, content, generation=0) if is_remote(path) else disk.create(path, content)
+    return objects.write(path, io.BytesIO(content)) if is_remote(path) else disk.create(path, content)
 
 
 def version(path: str) -> str | None:
     """What changes whenever the file is written again; None when it is not there."""
-    return buckets.generation(path) if is_remote(path) else disk.version(path)
+    return objects.version(path) if is_remote(path) else disk.version(path)
 
 
 def replace(path: str, content: bytes, version: str | None) -> bool:
@@ -173,7 +167,7 @@ def replace(path: str, content: bytes, version: str | None) -> bool:
     if version is None:
         return create(path, content)
     if is_remote(path):
-        return buckets.upload(path, content, generation=int(version))
+        return objects.replace(path, io.BytesIO(content), version)
     return disk.replace(path, content, version)
 
 
@@ -196,8 +190,8 @@ def writing(path: str) -> Iterator[IO[bytes]]:
         yield stream
         disk.settle(stream)
         if is_remote(path):
-            with buckets.refusing(path):
-                buckets.blob(path).upload_from_filename(aside)
+            with open(aside, "rb") as content:
+                objects.publish(path, content)
         else:
             with placing(path):
                 os.replace(aside, path)
@@ -248,22 +242,23 @@ def make_folder(folder: str) -> None:
 
 def list_folder(folder: str) -> list[str]:
     """The names in a folder, sorted; none when it does not exist. Names that begin with a dot are left out."""
-    if is_remote(folder):
-        _, prefix = buckets.split(folder.rstrip("/") + "/")
-        names = {blob.name.removeprefix(prefix).partition("/")[0] for blob in _in_remote_folder(folder)}
-    else:
-        names = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+    names = objects.names(folder) if is_remote(folder) else os.listdir(folder) if os.path.isdir(folder) else []
     return sorted(name for name in names if name and not name.startswith("."))
+
+
+def remove(path: str) -> None:
+    """Remove a file, if it is there."""
+    if is_remote(path):
+        return objects.remove(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(path)
 
 
 def remove_folder(folder: str) -> None:
     """Remove a folder and what is in it, if it is there."""
-    if not is_remote(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    with buckets.refusing(folder):
-        for blob in _in_remote_folder(folder):
-            blob.delete()
+    if is_remote(folder):
+        return objects.remove_folder(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -274,8 +269,8 @@ def local_copy(path: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory() as folder:
         target = os.path.join(folder, os.path.basename(path))
-        with buckets.refusing(path):
-            buckets.blob(path).download_to_filename(target)
+        with reading(path) as source, open(target, "wb") as copy:
+            shutil.copyfileobj(source, copy, objects.BLOCK)
         yield target
 
 
@@ -291,7 +286,7 @@ def sha256(path: str) -> str:
 def checksum(path: str) -> str:
     """The CRC-32C of a file's bytes, 8 hex digits; of an object as the service keeps it, without reading it."""
     if is_remote(path):
-        return buckets.checksum(path)
+        return objects.checksum(path)
     digest = google_crc32c.Checksum()
     with reading(path) as stream:
         while block := stream.read(1 << 20):
@@ -300,7 +295,12 @@ def checksum(path: str) -> str:
 
 
 def _upload_folder(folder: Path, directory: str, *, marker: str) -> None:
-    files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == marker)
-    with buckets.refusing(directory):
-        for path in files:
-            buckets.blob(join(directory, path.relative_to(folder).as_posix())).upload_from_filename(str(path))
+    """Raises UserError when another run was first with the marker."""
+    files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: (path.name == marker, path))
+    for path in files:
+        target = join(directory, path.relative_to(folder).as_posix())
+        with open(path, "rb") as content:
+            if path.name != marker:
+                objects.publish(target, content)
+            elif not objects.write(target, content):
+                raise UserError(f"another run has just written {target}; name another output")
