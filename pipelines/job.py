@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from pipelines.output import Places
+from pipelines.running import Refusal
 from pipelines.spill import Spill
 from xlnet import disk, storage
 from xlnet.corpus.cleaning import CleaningSettings
@@ -15,7 +16,6 @@ from xlnet.corpus.manifest import VOCABULARY
 from xlnet.corpus.plan import Plan
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.corpus.shards import Recipe
-from xlnet.errors import UserError
 from xlnet.text import Tokenizer
 
 
@@ -72,14 +72,9 @@ class Job:
         return storage.join(self.directory, VOCABULARY)
 
     @property
-    def refusal(self) -> str:
-        """Where a worker here says what the user can mend: Beam would make many lines of an error."""
-        return os.path.join(self.places.spill or "", "refusal")
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether one has; then the others need not go on."""
-        return self.places.spill is not None and os.path.exists(self.refusal)
+    def refusal(self) -> Refusal:
+        """Where a worker says what the user can mend."""
+        return Refusal(self.places.spill and os.path.join(self.places.spill, "refusal"))
 
     @property
     def tallies(self) -> int:
@@ -92,12 +87,6 @@ class Job:
 
     @contextlib.contextmanager
     def refusing(self) -> Iterator[None]:
-        """Writes a UserError down and ends the block; where workers are on other machines, the error goes its way."""
-        try:
-            with disk.mendable(self.directory):
-                yield
-        except UserError as error:
-            if self.places.spill is None:
-                raise
-            if not self.is_refused:
-                storage.publish(self.refusal, str(error).encode())
+        """Ends the job in one line for what the user can mend, such as a full disk."""
+        with self.refusal.catching(), disk.mendable(self.directory):
+            yield

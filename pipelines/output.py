@@ -66,10 +66,11 @@ def filled(output: str, plan: Plan, *, is_here: bool) -> Iterator[Places]:
             ) from error
         raise
     finally:
-        storage.remove_folder(work)
-        if spill is not None:
+        if spill is not None:  # else a job on other machines may go on without this launcher
+            storage.remove_folder(work)
             shutil.rmtree(spill, ignore_errors=True)
-    _tidy(output, plan)
+    if storage.exists(storage.join(output, manifest.NAME)):
+        _tidy(output, plan)
 
 
 def _spill(work: str) -> str:

@@ -45,9 +45,9 @@ def retraining(
     """
     vocabulary = train_vocabulary(corpus=corpus, config=config).output
     common = {"config": config, "workers": workers, "beam": beam, "vocabulary": vocabulary}
-    data = preprocess(corpus=corpus, shards=0, **common).output
+    data = preprocess(corpus=corpus, shards=0, **common).outputs["data"]
     heldout_task = preprocess(corpus=heldout, shards=heldout_shards, **common)
-    validation = heldout_task.set_display_name("preprocess the held-out text").output
+    validation = heldout_task.set_display_name("preprocess the held-out text").outputs["data"]
     pretrained = pretrain(config=config, data=data, validation=validation).outputs["pretrained"]
     runs = {}
     for name, from_scratch in (("pretrained", False), ("scratch", True)):

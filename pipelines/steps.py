@@ -30,7 +30,7 @@ class Tokenize(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
         """See the class."""
-        if not self.job.is_refused:
+        if not self.job.refusal.is_made:
             with self.job.refusing():
                 yield from self._tokenize(*element)
 
@@ -73,7 +73,7 @@ class WriteShard(beam.DoFn):
         shard, parts = element
         if shard == self.job.tallies:
             yield from ((0, Tally.from_bytes(part)) for part in parts)
-        elif not self.job.is_refused:
+        elif not self.job.refusal.is_made:
             with self.job.refusing():
                 yield 0, self._write(shard, parts)
 
@@ -102,7 +102,7 @@ class WriteManifest(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[Counted]]) -> None:
         """See the class."""
-        if self.job.is_refused:
+        if self.job.refusal.is_made:
             return
         counted = list(element[1])
         summaries = [item for item in counted if isinstance(item, shards.ShardSummary)]

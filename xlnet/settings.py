@@ -53,19 +53,25 @@ def read_preset(path: str | None) -> dict[str, dict[str, Any]]:
 
 def parse_preset(content: bytes | str, *, where: str) -> dict[str, dict[str, Any]]:
     """As `read_preset`, from the text of a preset."""
-    try:
-        loaded = yaml.safe_load(content) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
-        raise UserError(f"{where} is not YAML: {problem}") from None
-    if not isinstance(loaded, dict):
-        raise UserError(f"{where} holds a {type(loaded).__name__}, wanted are the sections {', '.join(SECTIONS)}")
+    loaded = parse_mapping(content, where=where, wanted=f"the sections {', '.join(SECTIONS)}")
     for section, values in loaded.items():
         if section not in SECTIONS:
             raise UserError(f"{where}: unknown section {section!r}{suggestion(str(section), SECTIONS)}")
         if not isinstance(values, dict):
             raise UserError(f"{where}: section {section!r} holds {values!r}, wanted are settings")
     return {section: loaded.get(section, {}) for section in SECTIONS}
+
+
+def parse_mapping(content: bytes | str, *, where: str, wanted: str) -> dict[str, Any]:
+    """A YAML file of names and values; an empty one has none. Raises UserError for anything else."""
+    try:
+        loaded = yaml.safe_load(content) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = " ".join(str(error).split())
+        raise UserError(f"{where} is not YAML: {problem}") from None
+    if not isinstance(loaded, dict):
+        raise UserError(f"{where} holds a {type(loaded).__name__}, wanted are {wanted}")
+    return loaded
 
 
 def _convert(value: Any, kind: Any, *, name: str) -> Any:

@@ -1,21 +1,25 @@
 """`xlnet preprocess`: turn text into training records, with Apache Beam."""
 
 import argparse
+from typing import Any
 
 from xlnet.cli.presets import config_flag, settings_of
 from xlnet.cli.tables import print_table
 from xlnet.flags import add_settings
 
 SUMMARY = "turn text into training records, with Apache Beam"
+FILES = "text: .txt .jsonl (also .gz .zst) .parquet; globs in quotes; NAME=GLOB:WEIGHT names and weighs a source"
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
     """What the verb takes."""
+    from xlnet.corpus.cleaning import CleaningSettings
     from xlnet.corpus.settings import CorpusSettings
 
-    parser.add_argument("files", nargs="+", metavar="FILE", help="text: .txt .gz .zst .jsonl; globs in quotes")
+    parser.add_argument("files", nargs="+", metavar="FILE", help=FILES)
     parser.add_argument("--vocabulary", required=True, metavar="FILE", help="a SentencePiece model")
-    parser.add_argument("--output", required=True, metavar="DIR", help="the data set to write")
+    parser.add_argument("--output", metavar="DIR", help="the data set to write; required but for --estimate")
+    parser.add_argument("--add", action="store_true", help="add to a data set the files and passes that it lacks")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="local worker processes (default 1)")
     parser.add_argument(
         "--beam",
@@ -24,24 +28,62 @@ def flags(parser: argparse.ArgumentParser) -> None:
         metavar="OPTION",
         help="a Beam option, e.g. --beam=--runner=DataflowRunner",
     )
+    estimating = parser.add_argument_group("estimate")
+    estimating.add_argument("--estimate", action="store_true", help="measure a sample, and tell what all of it takes")
+    estimating.add_argument("--deadline", type=float, metavar="HOURS", help="tell the workers that it takes")
+    estimating.add_argument("--prices", metavar="FILE", help="prices, as in configs/prices.yaml")
     config_flag(parser)
     add_settings(parser, CorpusSettings)
+    add_settings(parser, CleaningSettings)
 
 
 def run(parsed: argparse.Namespace) -> None:
     """What the verb does."""
-    from pipelines import preprocess
-    from pipelines.journal import Shown
+    from xlnet.corpus.cleaning import CleaningSettings
     from xlnet.corpus.settings import CorpusSettings
+    from xlnet.errors import UserError
 
     settings = settings_of(parsed, "corpus", CorpusSettings)
+    cleaning = settings_of(parsed, "cleaning", CleaningSettings)
+    if parsed.estimate:
+        _estimate(parsed, settings, cleaning)
+        return
+    if parsed.output is None:
+        raise UserError("--output is missing: name the folder of the data set")
+    from pipelines import preprocess
+    from pipelines.journal import Shown
+
     manifest = preprocess.run(
         parsed.files,
         parsed.output,
         vocabulary=parsed.vocabulary,
         settings=settings,
+        cleaning=cleaning,
         options=parsed.beam,
         workers=parsed.workers,
+        add=parsed.add,
         progress=Shown(),
     )
-    print_table(f"data set {parsed.output}", manifest.summary())
+    if manifest is None:
+        print("the job was described, not run")
+    else:
+        print_table(f"data set {parsed.output}", manifest.summary())
+
+
+def _estimate(parsed: argparse.Namespace, settings: Any, cleaning: Any) -> None:
+    from pipelines import estimate
+    from xlnet import storage
+    from xlnet.settings import parse_mapping
+
+    prices = None
+    if parsed.prices:
+        prices = parse_mapping(storage.read_bytes(parsed.prices), where=parsed.prices, wanted="prices")
+    found = estimate.run(
+        parsed.files,
+        vocabulary=parsed.vocabulary,
+        settings=settings,
+        cleaning=cleaning,
+        prices=prices,
+        deadline_hours=parsed.deadline,
+    )
+    print_table("estimate", estimate.rows(found))

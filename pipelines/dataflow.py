@@ -1,0 +1,161 @@
+"""The job on Google Cloud Dataflow: submitted once, found again by a retry, waited for.
+
+A job's name is a hash of what it makes, and Dataflow runs one job of a name at a time. So a launcher that is started
+again looks for the name first, and waits on the job that it finds; whoever comes second in a race is told so by the
+service, and waits as well. The job belongs to the service, not to the launcher: stopping the launcher (Ctrl-C,
+SIGTERM, a lost pod) does not stop the job. `cancel` does.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    SetupOptions,
+    TestOptions,
+    WorkerOptions,
+)
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+from xlnet import __version__, storage
+from xlnet.errors import UserError
+from xlnet.settings import suggestion
+
+RUNNERS = ("dataflowrunner", "dataflow", "apache_beam.runners.dataflow.dataflow_runner.dataflowrunner")
+NEEDED = {  # options without which no job can start, with an example of each
+    "project": "my-project",
+    "region": "europe-west1",
+    "temp_location": "gs://my-bucket/temp",
+}
+CODE = ("sdk_container_image", "setup_file", "extra_packages", "requirements_file")  # how workers get this package
+VERSION, DATA = "xlnet-version", "xlnet-data"  # labels
+
+
+def is_wanted(flags: Sequence[str]) -> bool:
+    """Whether Beam's options name Dataflow as the runner."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--runner", default="")
+    with _one_line():
+        return parser.parse_known_args(list(flags))[0].runner.lower() in RUNNERS
+
+
+def options(flags: Sequence[str], *, paths: Sequence[str] = ()) -> PipelineOptions:
+    """Beam's options for a job on Dataflow that reads and writes `paths`.
+
+    Raises UserError for what is missing, misspelt or wrong, with the flag that mends it. Asks no service.
+    """
+    with _one_line():
+        parsed = PipelineOptions(list(flags))
+        views = [parsed.view_as(kind) for kind in (GoogleCloudOptions, WorkerOptions, SetupOptions)]
+        _refuse_unknown(parsed)
+    cloud = views[0]
+    if missing := [name for name in NEEDED if not getattr(cloud, name)]:
+        added = " ".join(f"--beam=--{name}={NEEDED[name]}" for name in missing)
+        raise UserError(f"Dataflow needs {', '.join(missing)}; add {added}")
+    for name in ("temp_location", "staging_location"):
+        if not storage.is_remote(getattr(cloud, name) or storage.REMOTE):
+            raise UserError(f"{name} is {getattr(cloud, name)!r}, wanted is a folder on gs://, which workers can reach")
+    if not any(getattr(view, name, None) for view in views for name in CODE):
+        raise UserError(
+            "Dataflow's workers need this package: build docker/beam.Dockerfile, push the image, and add "
+            "--beam=--sdk_container_image=IMAGE"
+        )
+    for path in paths:
+        if not storage.is_remote(path):
+            raise UserError(f"{path} is on this machine, where Dataflow's workers cannot reach it; copy it to gs://")
+    if errors := PipelineOptionsValidator(parsed, DataflowRunner()).validate():
+        raise UserError("; ".join(" ".join(error.split()) for error in errors))
+    return parsed
+
+
+def job_name(identity: str) -> str:
+    """The name of the job that makes what `identity` describes: output, settings, vocabulary, inputs."""
+    return f"xlnet-preprocess-{_digest(identity)}"
+
+
+def execute(pipeline: beam.Pipeline, *, identity: str) -> bool:
+    """Run a pipeline that was made with `options` to its end, as the one job of its name.
+
+    A job of that name that runs already is waited on, and nothing is submitted. Returns whether a job has run to its
+    end: not so with `--dry_run` and `--template_location`, which only describe it.
+
+    Raises UserError in one line, with the job's page, when it fails, and when the service refuses it.
+    """
+    from pipelines.dataflow_jobs import Jobs, refusing
+
+    options = pipeline.options  # a copy of those that it was made with
+    cloud = options.view_as(GoogleCloudOptions)
+    cloud.job_name = cloud.job_name or job_name(identity)
+    cloud.labels = [*_labels(cloud), f"{VERSION}={__version__.replace('.', '-')}", f"{DATA}={_digest(identity)}"]
+    if options.view_as(TestOptions).dry_run or cloud.template_location:
+        with refusing():
+            pipeline.run()
+        return False
+    jobs = Jobs(options)
+    job = jobs.active(cloud.job_name)
+    if job is None:
+        job = jobs.launch(pipeline, cloud.job_name)
+    else:
+        print(f"dataflow: {cloud.job_name} is there already; nothing is submitted", file=sys.stderr)
+    other = dict(job.labels or {}).get(DATA, _digest(identity))
+    if other != _digest(identity):
+        raise UserError(
+            f"the job {cloud.job_name} that runs makes another data set ({jobs.page(job.id)}); wait until it has "
+            "ended, or leave out --beam=--job_name"
+        )
+    jobs.wait(job.id)
+    return True
+
+
+def cancel(options: PipelineOptions, *, identity: str) -> str | None:
+    """Stop the job that makes `identity`, and wait until it has ended; returns its id, None when none runs."""
+    from pipelines.dataflow_jobs import Jobs
+
+    jobs = Jobs(options)
+    job = jobs.active(options.view_as(GoogleCloudOptions).job_name or job_name(identity))
+    if job is not None:
+        jobs.stop(job.id)
+    return None if job is None else job.id
+
+
+def _digest(identity: str) -> str:
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _labels(cloud: Any) -> list[str]:
+    """The user's labels: `key=value`, each, or all as one JSON object."""
+    given = [cloud.labels] if isinstance(cloud.labels, str) else list(cloud.labels or [])
+    try:
+        read = [json.loads(label) if label.startswith("{") else dict([label.split("=", 1)]) for label in given]
+    except ValueError:
+        raise UserError(f"labels are {' '.join(given)!r}, wanted are KEY=VALUE or a JSON object") from None
+    return [f"{key}={value}" for labels in read for key, value in labels.items() if key not in (VERSION, DATA)]
+
+
+def _refuse_unknown(parsed: PipelineOptions) -> None:
+    """Beam drops an option that it does not know with a warning; here it would be found on the bill."""
+    known = PipelineOptions([]).get_all_options()
+    for name in parsed.get_all_options(retain_unknown_options=True):
+        if name not in known:
+            raise UserError(f"unknown Beam option --{name}{suggestion(name, known)}")
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """Beam's parser prints its usage and ends the program; here its last line becomes a UserError."""
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            yield
+    except SystemExit:
+        line = (told.getvalue().strip().splitlines() or ["a Beam option is wrong"])[-1]
+        raise UserError(line.rpartition("error: ")[2]) from None
