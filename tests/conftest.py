@@ -1,9 +1,12 @@
 """Fixtures that every test may use."""
 
+import importlib.util
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from pydoc_data.topics import topics
+from typing import Any
 
 import pytest
 
@@ -69,3 +72,17 @@ def small_data(text, vocabulary, small_corpus, tmp_path_factory) -> str:
     folder = str(tmp_path_factory.mktemp("data") / "set")
     run([str(file) for file in text], folder, vocabulary=vocabulary, settings=small_corpus)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory) -> Iterator[Any]:
+    """A `Browser` of browser.py; skips where none is installed."""
+    spec = importlib.util.spec_from_file_location("browser", HERE / "browser.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    program = next(filter(None, map(shutil.which, module.PROGRAMS)), None)
+    if program is None:
+        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+    opened = module.Browser(program, tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()

@@ -7,22 +7,19 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
-from xlnet import __version__, balance, data_figures, pages, plots, record_sample, runs, storage
+from xlnet import __version__, balance, data_figures, pages, plots, record_sample, runs, storage, vocabulary_use
 from xlnet.corpus import reference
 from xlnet.corpus.manifest import NAME, Manifest
 from xlnet.corpus.reference import Original
 from xlnet.errors import UserError
 from xlnet.record_sample import Sample
-from xlnet.text import SPACE, Tokenizer
-from xlnet.vocab import SPECIAL_PIECES
+from xlnet.text import Tokenizer
 
 TEMPLATE = "card.html.j2"
 EXAMPLES = 20  # of a reason, of what was left out for it
 DEAD_LETTERS_READ = 500  # lines; there may be millions
 LISTED = 300  # rows of the tables of inputs and of shards
-FREQUENT, UNUSED = 60, 40  # pieces that are shown
 SPANS = 10  # pieces or words; longer runs are one bar
 BARS = 64  # shards that have a bar each; beyond that a bar is the mean of some
 
@@ -49,7 +46,7 @@ def write(output: str, *, data: str, records: int = 2000) -> None:
         manifest=manifest,
         data=data,
         digest=storage.sha256(storage.join(data, NAME)),
-        vocabulary=_vocabulary(data_figures.piece_counts(manifest), tokenizer),
+        vocabulary=vocabulary_use.measure(data_figures.piece_counts(manifest), tokenizer),
         sample=_sample(manifest, record_sample.read(manifest, tokenizer, records=records)),
         record=data_figures.record(manifest),
         version=__version__,
@@ -140,41 +137,6 @@ def _shards(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _vocabulary(counts: NDArray[np.int64], tokenizer: Tokenizer) -> dict[str, Any]:
-    """How the text uses the vocabulary; pieces are given as they are shown."""
-    order = np.argsort(-counts, kind="stable")
-    used, total = int((counts > 0).sum()), max(1, int(counts.sum()))
-    covered = np.cumsum(counts[order]) / total
-    unused = [index for index in np.flatnonzero(counts == 0).tolist() if index >= len(SPECIAL_PIECES)]
-    return {
-        "size": len(counts),
-        "used": used,
-        "rare": int(((counts > 0) & (counts < 100)).sum()),
-        "half": int(np.searchsorted(covered, 0.5)) + 1,
-        "most": int(np.searchsorted(covered, 0.99)) + 1,
-        "frequent": [
-            {"text": shown(tokenizer.piece(index)), "count": int(counts[index]), "share": counts[index] / total}
-            for index in order[: min(used, FREQUENT)].tolist()
-        ],
-        "never": len(unused),
-        "unused": [shown(tokenizer.piece(index)) for index in unused[:UNUSED]],
-        "plot": _ranks_plot(counts[order][:used]) if used > 1 else None,
-    }
-
-
-def _ranks_plot(counts: NDArray[np.int64]) -> Markup:
-    ranks = np.unique(np.geomspace(1, len(counts), 200).round().astype(np.int64))
-    points = [(float(rank), float(counts[rank - 1])) for rank in ranks]
-    return plots.lines(
-        [plots.Curve("pieces", points)],
-        name="ranks",
-        label="Frequency of pieces over their rank",
-        unit="times in the text",
-        axis="rank of the piece",
-        logarithmic=True,
-    )
-
-
 def _sample(manifest: Manifest, sample: Sample | None) -> dict[str, Any] | None:
     """What a sample of the records shows, with its plots."""
     if sample is None:
@@ -219,11 +181,6 @@ def _bars(name: str, lengths: Mapping[int, int]) -> plots.Bars:
 
 def _mean(lengths: Mapping[int, int]) -> float:
     return sum(length * count for length, count in lengths.items()) / max(1, sum(lengths.values()))
-
-
-def shown(surface: str) -> str:
-    """A piece as it is shown: the mark of a word's beginning as a bullet that every typeface has."""
-    return surface.replace(SPACE, "·") if surface else "␣"
 
 
 def short(number: int) -> str:
