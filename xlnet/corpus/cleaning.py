@@ -3,9 +3,45 @@
 What compares documents with each other (duplicates) is in `paragraphs`, `minhash` and `duplicates`.
 """
 
-from dataclasses import dataclass
+import functools
+import re
+import sys
+import unicodedata
+from dataclasses import dataclass, replace
 
+import ftfy
+import numpy as np
+from ftfy.badness import is_bad
+from numpy.typing import NDArray
+
+from xlnet.corpus.documents import EXCERPT, DeadLetter, Document
 from xlnet.errors import require
+
+TOO_SHORT = "too short"
+TOO_LONG = "too long"
+SYMBOLS = "symbols"
+REPAIRED = "repaired"
+
+EOP = "<eop>"
+BLOCK = 1 << 20  # characters that are looked up at once
+_ASCII_OTHER = bytes(code for code in range(128) if not chr(code).isalnum() and not chr(code).isspace())
+_ASCII_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"
+# Characters that are no sign of a wrong encoding without others beside them: ASCII, typographic quotes and dashes,
+# Chinese, Japanese, Korean. The library's own test looks at each for long.
+_SUSPECT = re.compile("[^\\x00-\\x7f‘’“”–—…\\u2e80-\\ud7ff\\uf900-\\ufaff\\uff00-\\uffef]")
+# Encoding alone: quotes, ligatures, widths and HTML are the author's.
+_ENCODING = ftfy.TextFixerConfig(
+    unescape_html=False,
+    remove_terminal_escapes=False,
+    fix_latin_ligatures=False,
+    fix_character_width=False,
+    uncurl_quotes=False,
+    fix_line_breaks=False,
+    fix_surrogates=False,
+    remove_control_chars=False,
+    normalization=None,
+    explain=False,
+)
 
 
 @dataclass(frozen=True)
@@ -31,3 +67,89 @@ class CleaningSettings:
     def compares(self) -> bool:
         """Whether documents are compared with each other beyond what one key tells."""
         return self.drop_duplicate_paragraphs or self.drop_near_duplicates
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A document that is left out: where it was, why, the first characters of it, and how many it has."""
+
+    path: str
+    line: int
+    reason: str
+    excerpt: str
+    characters: int
+
+
+def clean(document: Document, settings: CleaningSettings) -> Document | Removal:
+    """The document as it is to be: the same object, or one that was repaired; or why it is left out.
+
+    `<eop>` is a mark, not text: its characters are not counted.
+    """
+    if settings.repair_unicode:
+        document = repair(document)
+    if not settings.least_characters and not settings.most_characters and settings.most_symbols == 1:
+        return document
+    text = "\n".join(document.lines).replace(EOP, "")
+    characters = len(text) - len(document.lines) + 1
+    reason = _reason(text, characters, settings)
+    if reason is None:
+        return document
+    return Removal(document.path, document.line, reason, document.lines[0][:EXCERPT], characters)
+
+
+def _reason(text: str, characters: int, settings: CleaningSettings) -> str | None:
+    if characters < settings.least_characters:
+        return TOO_SHORT
+    if 0 < settings.most_characters < characters:
+        return TOO_LONG
+    return SYMBOLS if settings.most_symbols < 1 and symbol_share(text) > settings.most_symbols else None
+
+
+def repair(document: Document) -> Document:
+    """The document with the lines mended that were decoded with a wrong encoding; the same object if there are none."""
+    if not any(map(_SUSPECT.search, document.lines)):
+        return document
+    lines = [_repaired(line) if _SUSPECT.search(line) else line for line in document.lines]
+    return document if lines == document.lines else replace(document, lines=lines)
+
+
+def _repaired(line: str) -> str:
+    if not is_bad(line):
+        return line
+    return ftfy.fix_text(line, _ENCODING).strip() or line  # a no-break space may be all that is left
+
+
+def repair_example(before: Document, after: Document) -> DeadLetter:
+    """The first line that was repaired, as it was."""
+    at = next(number for number, line in enumerate(before.lines) if line != after.lines[number])
+    return DeadLetter(before.path, before.line + at, REPAIRED, before.lines[at][:EXCERPT])
+
+
+def symbol_share(text: str) -> float:
+    """The share of the visible characters of a text that are neither letters nor digits; of none, 0.
+
+    A mark that is written with a letter (an accent, a vowel sign) is part of the letter.
+    """
+    if text.isascii():
+        content = text.encode()
+        visible = len(content.translate(None, _ASCII_SPACE))
+        return 1 - len(content.translate(None, _ASCII_SPACE + _ASCII_OTHER)) / max(1, visible) if visible else 0.0
+    visible = symbols = 0
+    for start in range(0, len(text), BLOCK):
+        codes = np.frombuffer(text[start : start + BLOCK].encode("utf-32-le"), "<u4")
+        kinds = np.bincount(_kinds()[codes], minlength=3)
+        visible, symbols = visible + int(kinds[1] + kinds[2]), symbols + int(kinds[2])
+    return symbols / max(1, visible)
+
+
+@functools.cache
+def _kinds() -> NDArray[np.uint8]:
+    """Of each code point: 0 whitespace, 1 letter, digit or mark, 2 symbol."""
+    kinds = np.full(sys.maxunicode + 1, 2, np.uint8)
+    for code in range(sys.maxunicode + 1):
+        character = chr(code)
+        if character.isspace():
+            kinds[code] = 0
+        elif character.isalnum() or unicodedata.category(character)[0] == "M":
+            kinds[code] = 1
+    return kinds
