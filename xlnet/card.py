@@ -61,7 +61,7 @@ def _content(manifest: Manifest) -> dict[str, Any]:
     return {
         "accounts": balance.accounts(manifest),
         "steps": balance.steps_to_a_pass(manifest),
-        "unknown_rate": counts["unknown_pieces"] / max(1, counts["pieces"]),
+        "unknown_rate": counts["unknown_pieces"] / max(1, counts["pieces"] - counts["pieces_removed"]),
         "bytes": sum(shard.bytes for shard in manifest.shards),
         "lengths": data_figures.lengths(manifest),
         "lengths_plot": _lengths_plot(data_figures.lengths(manifest)),

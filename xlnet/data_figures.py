@@ -26,7 +26,7 @@ def corpus(data: str) -> dict[str, Any]:
         return {
             "manifest": manifest,
             "counts": {name: counts[name] for name in COUNTED},
-            "unknown_rate": counts["unknown_pieces"] / max(1, counts["pieces"]),
+            "unknown_rate": counts["unknown_pieces"] / max(1, counts["pieces"] - counts["pieces_removed"]),
             "kept_rate": counts["pieces_in_records"] / max(1, counts["pieces_in_pass"]),
             "lengths": lengths(manifest),
             "reasons": ordered(manifest.dead_letter_reasons),
@@ -47,7 +47,7 @@ COUNTED = {
     "unknown_pieces": "of them unknown",
     "pieces_removed": "pieces removed as duplicates",
     "pieces_in_records": "pieces in records",
-    "pieces_dropped": "pieces dropped at streams' ends",
+    "pieces_dropped": "pieces dropped",
     "records": "records",
 }
 
