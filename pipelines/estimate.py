@@ -21,7 +21,7 @@ from xlnet.errors import require
 from xlnet.text import Tokenizer
 
 SAMPLE = 8 << 20  # bytes of the input that are measured
-BEAM = 1.15  # seconds of a job for each that is measured here (docs/scaling.md)
+BEAM = 1.1  # seconds of a job for each that is measured here (docs/scaling.md)
 STREAM = 256 << 20  # bytes of pieces that one shard may have at most: a worker holds them some times over
 BATCH_ROWS = 2048  # of the paper's run; a batch reads half as many shards side by side
 LEAST_WINDOWS = 64  # in a shard, so that the end of its stream does not count
@@ -124,10 +124,10 @@ def rows(found: dict[str, Any]) -> dict[str, Any]:
         | shown
         | {"pieces_written": found["pieces_written"], "records": found["records"]}
     )
-    shown |= {"core_hours": round(found["core_hours"], 3)}
+    shown["core_time"] = time_shown(3600 * found["core_hours"])
     shown |= {f"{name}_bytes": size(found[f"{name}_bytes"]) for name in ("shuffle", "output")}
     least, wanted = found["shards_least"], found["shards_recommended"]
-    shown["shards"] = f"{found['shards']:,} are set; {wanted:,} are recommended, {least:,} are the least"
+    shown["shards"] = f"{found['shards']:,} are set; {wanted:,} are recommended, at least {least:,}"
     if "workers" in found:
         shown["workers"] = (
             f"{found['workers']:,} for {found['hours']:.2f} hours, the deadline is {found['deadline_hours']:g}"
@@ -136,6 +136,11 @@ def rows(found: dict[str, Any]) -> dict[str, Any]:
         parts = ", ".join(f"{name} {amount:,.2f}" for name, amount in found["cost"].items() if name != "total")
         shown["cost"] = f"{found['cost']['total']:,.2f} {found['currency']} ({parts})"
     return shown
+
+
+def time_shown(seconds: float) -> str:
+    """Seconds of one core, as hours where they are many."""
+    return f"{seconds:,.1f} s" if seconds < 3600 else f"{seconds / 3600:,.1f} hours"
 
 
 def size(amount: float) -> str:

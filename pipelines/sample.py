@@ -8,6 +8,7 @@ The sample is the same for any limit.
 """
 
 import contextlib
+import hashlib
 import math
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from functools import partial
 
 import apache_beam as beam
 
+from pipelines import dataflow
 from pipelines.journal import Advance, Journal
 from pipelines.probe import probes
 from pipelines.running import Refusal, execute, is_here
@@ -24,6 +26,7 @@ from xlnet import sampling, storage
 from xlnet.census import Census
 from xlnet.corpus import documents
 from xlnet.corpus.documents import Split
+from xlnet.errors import UserError
 from xlnet.reservoir import Reservoir, Sentences
 from xlnet.sampling import Plan
 
@@ -81,16 +84,16 @@ def draw(
     limit = first_limit(files, plan) if limit is None else limit
     heard = progress or (lambda advance: None)
     for attempt in range(3):
-        with _job(plan, limit, beside=beside, options=options) as job:
+        with _job(files, plan, limit, beside=beside, options=options) as job:
             totals = {STAGE: sum(file.bytes for _, file in files)}
             with Journal(job.spill.folder).followed(heard, totals=totals):
-                execute(partial(build, job=job, files=files), options=options, workers=workers, refusal=job.refusal)
+                _execute(job, files, options=options, workers=workers)
             found, counted = job.results()
         sentences = [census.sentences for census in counted]
         if len(found) == min(plan.size, sum(sentences)):
-            break
+            return found, counted
         limit = sampling.limit_for(plan, sentences) if attempt == 0 else math.inf
-    return found, counted
+    raise RuntimeError(f"{sum(sentences)} sentences were read, and {len(found)} are left of the {plan.size} to draw")
 
 
 def first_limit(files: Files, plan: Plan) -> float:
@@ -109,15 +112,28 @@ def first_limit(files: Files, plan: Plan) -> float:
 
 
 @contextlib.contextmanager
-def _job(plan: Plan, limit: float, *, beside: str, options: Sequence[str]) -> Iterator[Job]:
+def _job(files: Files, plan: Plan, limit: float, *, beside: str, options: Sequence[str]) -> Iterator[Job]:
     """A job with a folder to work in, which is removed when the block ends."""
-    folder = f"{beside}.{uuid.uuid4().hex[:8]}.part"
+    # Where a service runs the job, who asks again for the same finds it, and its folder.
+    named = f"{sorted(files)} {plan} {limit}" if storage.is_remote(beside) else uuid.uuid4().hex
+    folder = f"{beside}.{hashlib.sha256(named.encode()).hexdigest()[:12]}.part"
     storage.make_folder(folder)
     local = folder if is_here(options) and not storage.is_remote(folder) else None
     try:
         yield Job(folder, plan, limit, Refusal(None if local is None else storage.join(local, "refusal")), Spill(local))
     finally:
         storage.remove_folder(folder)
+
+
+def _execute(job: Job, files: Files, *, options: Sequence[str], workers: int) -> None:
+    make = partial(build, job=job, files=files)
+    if not dataflow.is_wanted(options):
+        execute(make, options=options, workers=workers, refusal=job.refusal)
+        return
+    pipeline = beam.Pipeline(options=dataflow.options(options, paths=[job.folder, *(file.path for _, file in files)]))
+    make(pipeline)
+    if not dataflow.execute(pipeline, identity=job.folder):
+        raise UserError("the job was described, not run: there are no sentences to learn from; let it run first")
 
 
 def build(pipeline: beam.Pipeline, *, job: Job, files: Files) -> None:

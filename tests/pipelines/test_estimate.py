@@ -120,3 +120,8 @@ def test_cost_and_workers_come_with_prices_and_a_deadline(text, vocabulary, smal
 )
 def test_sizes_are_read_by_people(amount, said):
     assert estimate.size(amount) == said
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(1.66, "1.7 s"), (3599, "3,599.0 s"), (36_000_000, "10,000.0 hours")])
+def test_times_are_read_by_people(seconds, said):
+    assert estimate.time_shown(seconds) == said

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import sample
 from pipelines.probe import probes
@@ -46,9 +47,9 @@ def attempts(monkeypatch) -> list[float]:
     limits: list[float] = []
     real = sample._job
 
-    def noted(plan: Plan, limit: float, **others):
+    def noted(files: sample.Files, plan: Plan, limit: float, **others):
         limits.append(limit)
-        return real(plan, limit, **others)
+        return real(files, plan, limit, **others)
 
     monkeypatch.setattr(sample, "_job", noted)
     return limits
@@ -94,6 +95,24 @@ def test_two_workers_change_nothing(files, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(sample, "SPLIT", 20_000)
     assert as_bytes(*sample.draw(files, PLAN, beside=str(tmp_path / "x"), workers=2)) == expected
     assert not any(tmp_path.iterdir())
+
+
+def test_on_dataflow_it_is_one_job_of_its_name(files, expected, tmp_path, monkeypatch):
+    """The service is played by the runner here; `test_dataflow` tells how jobs are submitted."""
+    named: list[str] = []
+
+    def executed(pipeline, *, identity: str) -> bool:
+        named.append(identity)
+        pipeline.run().wait_until_finish()
+        return len(named) == 1
+
+    monkeypatch.setattr(sample.dataflow, "options", lambda flags, *, paths: PipelineOptions(runner="FnApiRunner"))
+    monkeypatch.setattr(sample.dataflow, "execute", executed)
+    options = ["--runner=DataflowRunner"]
+    assert as_bytes(*sample.draw(files, PLAN, beside=str(tmp_path / "x"), options=options)) == expected
+    assert named[0].startswith(str(tmp_path / "x."))
+    with pytest.raises(UserError, match="the job was described, not run"):
+        sample.draw(files, PLAN, beside=str(tmp_path / "x"), options=options)
 
 
 def test_a_vocabulary_of_the_job_is_that_of_one_process(text, tmp_path):
