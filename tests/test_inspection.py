@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from pipelines.preprocess import run
-from xlnet import storage
+from xlnet import card, storage
 from xlnet.corpus import layouts
 from xlnet.corpus.manifest import Manifest
+from xlnet.drawing import draw
 from xlnet.errors import UserError
 from xlnet.inspection import LEGEND, SUBSCRIPTS, inspect
 from xlnet.text import SPACE, Tokenizer
@@ -218,6 +219,35 @@ def test_both_layouts_are_drawn(text, vocabulary, small_corpus, small_data, tmp_
     texts, _ = surfaces(record, tokenizer)
     assert f"what {texts[3]!r} at position 3 sees" in out
     assert len(drawn_lines(out)) == 2
+
+
+@pytest.mark.slow
+def test_a_folder_of_the_original_s_is_drawn_and_has_no_checksums(text, vocabulary, small_corpus, tmp_path, capsys):
+    settings = dataclasses.replace(small_corpus, layout="reference", reference_rows=2)
+    run([str(file) for file in text], str(tmp_path / "set"), vocabulary=vocabulary, settings=settings)
+    (tmp_path / "set" / "manifest.json").unlink()
+    inspect(str(tmp_path / "set"), count=2)
+    out = capsys.readouterr().out
+    assert re.search(r"layout +reference, written by the original *\n", out)
+    assert "documents" not in out
+    assert len(drawn_lines(out)) == 2
+    with pytest.raises(UserError, match="keeps no checksums"):
+        inspect(str(tmp_path / "set"), verify=True)
+    with pytest.raises(UserError, match="counts nothing"):
+        card.write(str(tmp_path / "card.html"), data=str(tmp_path / "set"))
+
+
+def test_a_record_without_an_order_is_drawn_with_one_that_training_may_draw(small_data, small_corpus, tokenizer):
+    (record,) = first_records(small_data, 1)
+    bare = {name: values for name, values in record.items() if name != "order"}
+    drawing = draw(bare, tokenizer=tokenizer, settings=small_corpus)
+    assert not drawing.has_order
+    assert draw(record, tokenizer=tokenizer, settings=small_corpus).has_order
+    assert draw(bare, tokenizer=tokenizer, settings=small_corpus) == drawing
+    for half in (drawing.pieces[:16], drawing.pieces[16:]):
+        places = sorted(piece.place for piece in half if piece.place)
+        assert places == list(range(1, len(places) + 1))
+    assert [piece.place is not None for piece in drawing.pieces] == record["is_masked"].astype(bool).tolist()
 
 
 def test_whole_data_are_verified(small_data, capsys):
