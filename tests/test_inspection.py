@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.preprocess import run
 from xlnet import card, storage
-from xlnet.corpus import layouts
+from xlnet.corpus import layouts, reference
 from xlnet.corpus.manifest import Manifest
 from xlnet.drawing import draw
 from xlnet.errors import UserError
@@ -225,16 +225,23 @@ def test_both_layouts_are_drawn(text, vocabulary, small_corpus, small_data, tmp_
 def test_a_folder_of_the_original_s_is_drawn_and_has_no_checksums(text, vocabulary, small_corpus, tmp_path, capsys):
     settings = dataclasses.replace(small_corpus, layout="reference", reference_rows=2)
     run([str(file) for file in text], str(tmp_path / "set"), vocabulary=vocabulary, settings=settings)
-    (tmp_path / "set" / "manifest.json").unlink()
-    inspect(str(tmp_path / "set"), count=2)
+    folder = tmp_path / "original"
+    (folder / reference.FOLDER).mkdir(parents=True)
+    shutil.copy(vocabulary, folder / "spiece.model")
+    shard = Manifest.read(str(tmp_path / "set")).shards[0]
+    shutil.copy(tmp_path / "set" / shard.file, folder / reference.file_name(0, 0, settings))
+    name, content = reference.record_info(0, 0, settings, records=shard.records)
+    storage.publish_json(str(folder / name), content)
+    inspect(str(folder), count=2)
     out = capsys.readouterr().out
     assert re.search(r"layout +reference, written by the original *\n", out)
+    assert re.search(rf"records +{shard.records:,} *\n", out)
     assert "documents" not in out
     assert len(drawn_lines(out)) == 2
     with pytest.raises(UserError, match="keeps no checksums"):
-        inspect(str(tmp_path / "set"), verify=True)
+        inspect(str(folder), verify=True)
     with pytest.raises(UserError, match="counts nothing"):
-        card.write(str(tmp_path / "card.html"), data=str(tmp_path / "set"))
+        card.write(str(tmp_path / "card.html"), data=str(folder))
 
 
 def test_a_record_without_an_order_is_drawn_with_one_that_training_may_draw(small_data, small_corpus, tokenizer):
