@@ -3,17 +3,14 @@
 What compares documents with each other (duplicates) is in `paragraphs`, `minhash` and `duplicates`.
 """
 
-import functools
 import re
-import sys
-import unicodedata
 from dataclasses import dataclass, replace
 
 import ftfy
 import numpy as np
 from ftfy.badness import is_bad
-from numpy.typing import NDArray
 
+from xlnet.corpus.characters import SPACE, SYMBOL, codes, kinds
 from xlnet.corpus.documents import EXCERPT, DeadLetter, Document
 from xlnet.errors import require
 
@@ -136,20 +133,6 @@ def symbol_share(text: str) -> float:
         return 1 - len(content.translate(None, _ASCII_SPACE + _ASCII_OTHER)) / max(1, visible) if visible else 0.0
     visible = symbols = 0
     for start in range(0, len(text), BLOCK):
-        codes = np.frombuffer(text[start : start + BLOCK].encode("utf-32-le"), "<u4")
-        kinds = np.bincount(_kinds()[codes], minlength=3)
-        visible, symbols = visible + int(kinds[1] + kinds[2]), symbols + int(kinds[2])
+        counts = np.bincount(kinds()[codes(text[start : start + BLOCK])], minlength=SYMBOL + 1)
+        visible, symbols = visible + int(counts.sum() - counts[SPACE]), symbols + int(counts[SYMBOL])
     return symbols / max(1, visible)
-
-
-@functools.cache
-def _kinds() -> NDArray[np.uint8]:
-    """Of each code point: 0 whitespace, 1 letter, digit or mark, 2 symbol."""
-    kinds = np.full(sys.maxunicode + 1, 2, np.uint8)
-    for code in range(sys.maxunicode + 1):
-        character = chr(code)
-        if character.isspace():
-            kinds[code] = 0
-        elif character.isalnum() or unicodedata.category(character)[0] == "M":
-            kinds[code] = 1
-    return kinds
