@@ -142,7 +142,10 @@ def _open(features: dict[str, NDArray[np.integer]], settings: CorpusSettings) ->
         "label": features["label"],
     }
     if "order" in features:
-        found["order"] = orders.dense(features["order"], is_masked.astype(bool) | np.isin(pieces, (SEP, CLS)))
+        is_ordered = is_masked.astype(bool) | np.isin(pieces, (SEP, CLS))
+        if is_ordered.sum() > features["order"].size:
+            raise ValueError(f"{is_ordered.sum()} targets and functional pieces, {features['order'].size} ranks")
+        found["order"] = orders.dense(features["order"], is_ordered)
     return {name: values.astype(np.int64) for name, values in found.items()}
 
 

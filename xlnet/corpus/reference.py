@@ -24,6 +24,8 @@ _INFO = re.compile(
     r"(?P<direction>bi|uni)\.alpha-(?P<alpha>\d+)\.beta-(?P<beta>\d+)\.(?:fnp-(?P<predictions>\d+)\.)?)json"
 )
 
+Fields = Mapping[str, Any]  # what a name says: text, or None
+
 
 def file_name(shard: int, pass_index: int, settings: CorpusSettings) -> str:
     """The file of a shard, in the data set."""
@@ -120,17 +122,17 @@ def open_folder(folder: str) -> Original:
     )
 
 
-def _infos(folder: str) -> dict[str, re.Match[str]]:
+def _infos(folder: str) -> dict[str, Fields]:
     """The record_info files of a folder, or of tfrecords/ in it, by their names in it."""
     for inside in ("", f"{FOLDER}/"):
         names = storage.list_folder(storage.join(folder, inside.rstrip("/")) if inside else folder)
-        found = {inside + name: match for name in names if (match := _INFO.fullmatch(name))}
+        found = {inside + name: match.groupdict() for name in names if (match := _INFO.fullmatch(name))}
         if found:
             return found
     return {}
 
 
-def _settings(folder: str, found: Mapping[str, str]) -> CorpusSettings:
+def _settings(folder: str, found: Fields) -> CorpusSettings:
     """The settings in a file's name. The cores, which are not in it, are in corpus_info.json; without one it is one."""
     if found["predictions"] is None or found["reuse"] is None:
         raise UserError(f"the data in {folder} were made without num_predict; make them with it, as --num_predict 85")
@@ -156,7 +158,7 @@ def _settings(folder: str, found: Mapping[str, str]) -> CorpusSettings:
         raise UserError(f"the data in {folder} cannot be trained on: {error}") from None
 
 
-def _shard(folder: str, name: str, found: Mapping[str, str], settings: CorpusSettings) -> Shard:
+def _shard(folder: str, name: str, found: Fields, settings: CorpusSettings) -> Shard:
     path = storage.join(folder, name)
     try:
         content = storage.read_json(path)

@@ -23,6 +23,7 @@ from xlnet.training.parsing import empty_record, parse
 from xlnet.training.shard_plan import Stretch, plan
 
 VALIDATION_ROWS = 64  # at most, where a single shard does not have more
+PARSED = 256  # records at once, of as many steps as that takes: what TensorFlow does for each call then hardly counts
 
 
 def training_batches(
@@ -63,9 +64,9 @@ def validation_batches(data: str, manifest: Manifest) -> tuple[tf.data.Dataset, 
     counts = [sum(stretch.count for stretch in slot) for slot in stretches]
     steps = max(counts)
     empty = empty_record(manifest.settings, vocabulary_size=manifest.vocabulary["size"])
-    filler = tf.data.Dataset.from_tensors((tf.fill([rows], empty), tf.constant(True)))
+    filler = tf.data.Dataset.from_tensors((tf.constant(empty), tf.constant(0, tf.int64)))
     read = [
-        _slot(data, manifest, slot, rows=rows).concatenate(filler.repeat(steps - count))
+        _slot(data, manifest, slot, rows=rows).concatenate(filler.repeat((steps - count) * rows))
         for slot, count in zip(stretches, counts, strict=True)
     ]
     return _side_by_side(read, manifest, first=0, last=steps, seed=0, orders="stored"), slots * rows
@@ -117,44 +118,61 @@ def _lengths(manifest: Manifest) -> list[int]:
 
 
 def _slot(data: str, manifest: Manifest, stretches: Sequence[Stretch], *, rows: int) -> tf.data.Dataset:
-    """One slot's records: pairs of ([rows] serialized records, whether their stream begins here)."""
+    """One slot's records, serialized, with the step of their stream: pairs, as many of them a step as `rows`."""
     files = [storage.join(data, manifest.shards[stretch.shard].file) for stretch in stretches]
     firsts = tf.constant([stretch.first for stretch in stretches], tf.int64)
     counts = tf.constant([stretch.count for stretch in stretches], tf.int64)
 
     def read(file: Any, first: Any, count: Any) -> tf.data.Dataset:
-        serialized = tf.data.TFRecordDataset(file).skip(first * rows).take(count * rows)
-        return serialized.batch(rows, drop_remainder=True).enumerate(first).map(lambda i, row: (row, i == 0))
+        return tf.data.TFRecordDataset(file).skip(first * rows).take(count * rows)
 
-    return tf.data.Dataset.from_tensor_slices((files, firsts, counts)).flat_map(read)
+    def number(first: Any, count: Any) -> tf.data.Dataset:
+        return tf.data.Dataset.range(first * rows, (first + count) * rows)
+
+    serialized = tf.data.Dataset.from_tensor_slices((files, firsts, counts)).flat_map(read)
+    numbers = tf.data.Dataset.from_tensor_slices((firsts, counts)).flat_map(number)
+    return tf.data.Dataset.zip(serialized, numbers)
 
 
 def _side_by_side(
     slots: Sequence[tf.data.Dataset], manifest: Manifest, *, first: int, last: int, seed: int, orders: str
 ) -> tf.data.Dataset:
-    """The batches of steps `first` to `last`, each made of what its slots read."""
-    steps = tf.data.Dataset.zip(tuple(slots)).enumerate(first)
-    steps = steps.apply(tf.data.experimental.assert_cardinality(last - first))
-    return steps.map(
-        lambda step, read: _parse(step, read, manifest=manifest, seed=seed, orders=orders),
+    """The batches of steps `first` to `last`, each made of what its slots read. Some steps are parsed at once."""
+    rows = rows_per_slot(manifest)
+    is_stored = orders == "stored" and not isinstance(manifest, Original)
+    together = max(1, PARSED // (len(slots) * rows))
+    read = tf.data.Dataset.zip(tuple(slot.batch(together * rows) for slot in slots))
+    steps = read.map(
+        lambda *slots: _parse(slots, manifest, with_order=is_stored),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
-    ).prefetch(2)
-
-
-def _parse(step: Any, slots: Any, *, manifest: Manifest, seed: int, orders: str) -> dict[str, Any]:
-    settings = manifest.settings
-    rows = rows_per_slot(manifest)
-    serialized = tf.concat([read for read, _ in slots], axis=0)
-    if settings.layout == "reference":
-        order = np.add.outer(np.arange(len(slots)) * rows, alternating(settings)).ravel()
-        serialized = tf.gather(serialized, order)
-    is_stored = orders == "stored" and not isinstance(manifest, Original)
-    size = manifest.vocabulary["size"]
-    parsed = parse(serialized, settings=settings, vocabulary_size=size, with_order=is_stored)
+    ).unbatch()
     if not is_stored:
-        parsed["order"] = _draw_orders(tf.shape(serialized)[0], step, manifest=manifest, seed=seed)
-    return parsed | {"reset": tf.repeat(tf.stack([begins for _, begins in slots]), rows)}
+        steps = steps.enumerate(first).map(
+            lambda step, batch: batch | {"order": _draw_orders(len(slots) * rows, step, manifest=manifest, seed=seed)},
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+    return steps.apply(tf.data.experimental.assert_cardinality(last - first)).prefetch(2)
+
+
+def _parse(slots: Any, manifest: Manifest, *, with_order: bool) -> dict[str, Any]:
+    """What slots read of some steps, [steps * rows] each, to batches [steps, slots * rows, ...]."""
+    settings, rows = manifest.settings, rows_per_slot(manifest)
+    size = len(slots) * rows
+
+    def by_step(parts: Any) -> Any:
+        steps = tf.transpose(tf.reshape(tf.stack(parts), [len(slots), -1, rows]), [1, 0, 2])
+        return tf.reshape(tf.gather(steps, alternating(settings), axis=2), [-1])
+
+    parsed = parse(
+        by_step([serialized for serialized, _ in slots]),
+        settings=settings,
+        vocabulary_size=manifest.vocabulary["size"],
+        with_order=with_order,
+    )
+    batches = {name: tf.reshape(values, [-1, size, values.shape[1]]) for name, values in parsed.items()}
+    return batches | {"reset": tf.reshape(by_step([number for _, number in slots]) < rows, [-1, size])}
 
 
 def alternating(settings: CorpusSettings) -> NDArray[np.int64]:
@@ -165,7 +183,7 @@ def alternating(settings: CorpusSettings) -> NDArray[np.int64]:
     return np.stack([np.flatnonzero(~is_backward), np.flatnonzero(is_backward)], axis=1).ravel()
 
 
-def _draw_orders(rows: Any, step: Any, *, manifest: Manifest, seed: int) -> Any:
+def _draw_orders(rows: int, step: Any, *, manifest: Manifest, seed: int) -> Any:
     """Factorization orders [rows, length], drawn from (seed, step): one permutation a half, shared by its chunks."""
     size = manifest.settings.permutation_size
     halves = []

@@ -78,13 +78,15 @@ def _bits(content: Any, length: int) -> Any:
 
 
 def _segments(pieces: Any, *, reuse_length: int) -> Any:
-    """See `streams.segment_ids`."""
-    passed = tf.cumsum(tf.cast(pieces[:, reuse_length:] == SEP, tf.int32), axis=1, exclusive=True)
-    return tf.pad(passed, [[0, 0], [reuse_length, 0]])
+    """See `streams.segment_ids`; of what it counts, only the first <sep> is not where it always is."""
+    new = pieces[:, reuse_length:]
+    place = tf.range(new.shape[1])
+    after_a = place > tf.argmax(new == SEP, axis=1, output_type=tf.int32)[:, None]
+    segments = tf.cast(after_a, tf.int32) + tf.cast(place == new.shape[1] - 1, tf.int32)
+    return tf.pad(segments, [[0, 0], [reuse_length, 0]])
 
 
 def _dense(ranks: Any, is_ordered: Any) -> Any:
     """See `orders.dense`."""
-    ordered = tf.cast(is_ordered, tf.int32)
-    slot = tf.clip_by_value(tf.cumsum(ordered, axis=1, exclusive=True), 0, ranks.shape[1] - 1)
-    return tf.gather(ranks, slot, batch_dims=1) * ordered
+    used = tf.sequence_mask(tf.reduce_sum(tf.cast(is_ordered, tf.int32), axis=1), ranks.shape[1])
+    return tf.scatter_nd(tf.where(is_ordered), tf.boolean_mask(ranks, used), tf.shape(is_ordered, out_type=tf.int64))
