@@ -22,6 +22,7 @@ from xlnet.corpus.streams import Stream
 from xlnet.corpus.tokenized import TokenizedDocuments, concatenate
 
 ADDRESS = 12  # hexadecimal digits of it in a file's name
+COUNTED = 1 << 18  # pieces at once
 EXAMPLES = 20  # duplicates that are shown
 
 
@@ -65,33 +66,50 @@ def write_shard(
 
     The pieces' frequencies go to the file `counts`, int64 [vocabulary size].
     """
-    arrived = concatenate(parts)
-    kept = first_of_equals(arrived) if recipe.unique else np.ones(arrived.sizes.size, np.bool_)
-    removed = arrived.take(np.flatnonzero(~kept))
-    documents = arrived if kept.all() else arrived.take(np.flatnonzero(kept))
+    documents = concatenate(parts)
+    arrived = documents.sizes.size, documents.pieces.size
+    kept = first_of_equals(documents) if recipe.unique else np.ones(documents.sizes.size, np.bool_)
+    examples = _beginnings(documents, np.flatnonzero(~kept))
+    if not kept.all():
+        documents = documents.take(np.flatnonzero(kept))
+    duplicates = arrived[0] - documents.sizes.size, arrived[1] - documents.pieces.size
     number = part * recipe.settings.shards + shard
-    files = [_write_pass(directory, number, documents, recipe, pass_index=index, part=part) for index in passes]
     if counts is not None:
-        frequencies = np.bincount(documents.pieces, minlength=recipe.is_word_start.size)
+        frequencies = _frequencies(documents.pieces, recipe.is_word_start.size)
         storage.publish(counts, frequencies.astype("<i8").tobytes())
     powers, amounts = np.unique(np.frexp(documents.sizes)[1] - 1, return_counts=True)
+    files = []
+    for index in passes:
+        order = arrange(documents, seed=recipe.settings.seed, pass_index=index, weights=recipe.weights)
+        arranged = documents.take(order)
+        if index == passes[-1]:
+            del documents  # a stream is held once while it is written
+        files.append(_write_pass(directory, number, arranged, recipe, pass_index=index, part=part))
     return ShardSummary(
         number=number,
         part=part,
         files=files,
-        documents=arrived.sizes.size,
-        pieces=arrived.pieces.size,
-        duplicates=removed.sizes.size,
-        duplicate_pieces=removed.pieces.size,
-        examples=_beginnings(removed),
+        documents=arrived[0],
+        pieces=arrived[1],
+        duplicates=duplicates[0],
+        duplicate_pieces=duplicates[1],
+        examples=examples,
         lengths={1 << power: amount for power, amount in zip(powers.tolist(), amounts.tolist(), strict=True)},
     )
 
 
-def _beginnings(documents: TokenizedDocuments, length: int = 30) -> list[list[int]]:
-    """The first pieces of a few documents: of those with the smallest keys, whatever order they are in."""
-    high, low = documents.keys.copy().view(">u8").T
-    chosen = documents.take(np.lexsort((low, high))[:EXAMPLES])
+def _frequencies(pieces: NDArray[np.integer], size: int) -> NDArray[np.int64]:
+    """How often each piece occurs [size]; block by block, because counting takes eight bytes a piece."""
+    total = np.zeros(size, np.int64)
+    for start in range(0, pieces.size, COUNTED):
+        total += np.bincount(pieces[start : start + COUNTED], minlength=size)
+    return total
+
+
+def _beginnings(documents: TokenizedDocuments, removed: NDArray[np.int64], length: int = 30) -> list[list[int]]:
+    """The first pieces of a few of these documents: of those with the smallest keys, whatever order they are in."""
+    high, low = documents.keys[removed].view(">u8").T
+    chosen = documents.take(removed[np.lexsort((low, high))[:EXAMPLES]])
     starts = np.cumsum(chosen.sizes) - chosen.sizes
     return [
         chosen.pieces[start : start + min(size, length)].tolist()
@@ -103,11 +121,10 @@ def _write_pass(
     directory: str, shard: int, documents: TokenizedDocuments, recipe: Recipe, *, pass_index: int, part: int
 ) -> Shard:
     settings = recipe.settings
-    order = arrange(documents, seed=settings.seed, pass_index=pass_index, weights=recipe.weights)
-    address = _address(documents.keys[order], recipe, pass_index=pass_index, shard=shard)
+    address = _address(documents.keys, recipe, pass_index=pass_index, shard=shard)
     file = f"shards/pass-{pass_index}/{shard:05d}-{address[:ADDRESS]}.tfrecord"
     path = storage.join(directory, file)
-    stream = documents.take(order).stream()
+    stream = documents.stream()
     expected = layouts.account(stream.pieces.size, settings)
     if storage.exists(path):
         size, digest = storage.size(path), storage.sha256(path)
@@ -119,7 +136,7 @@ def _write_pass(
         part=part,
         shard=shard,
         records=expected.records,
-        documents=order.size,
+        documents=documents.sizes.size,
         pieces=stream.pieces.size,
         dropped=expected.dropped,
         bytes=size,
