@@ -5,6 +5,7 @@ The rules are those of Google Cloud Storage's JSON API. Nothing here knows of HT
 
 import base64
 import fnmatch
+import functools
 import hashlib
 import itertools
 import re
@@ -38,11 +39,11 @@ class Stored:
     metageneration: int = 1
     properties: dict[str, Any] = field(default_factory=dict)  # contentType, contentEncoding, metadata...
 
-    @property
+    @functools.cached_property
     def crc32c(self) -> str:
         return base64.b64encode(google_crc32c.Checksum(self.content).digest()).decode()
 
-    @property
+    @functools.cached_property
     def md5(self) -> str:
         return base64.b64encode(hashlib.md5(self.content).digest()).decode()
 

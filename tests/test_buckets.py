@@ -1,5 +1,6 @@
 import importlib.util
 import io
+import itertools
 import os
 import socket
 import sys
@@ -37,6 +38,7 @@ server, kept = load("storage_server"), load("storage_objects")
 def place():
     with server.serving(kept.Objects("b", page=3)) as service, pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", service.address)
+        patch.setenv("no_proxy", "127.0.0.1")
         yield service
 
 
@@ -214,6 +216,7 @@ def test_an_object_that_changes_while_it_is_read_is_told(service, monkeypatch, c
             storage.publish("gs://b/x", b"2" * 1000)
         else:
             storage.remove("gs://b/x")
+        service.set(["cut"])  # the refusal itself breaks off
         with pytest.raises(UserError, match="gs://b/x was replaced or removed while it was read; try again"):
             stream.read()
 
@@ -361,6 +364,16 @@ def test_one_s_own_success_is_known_though_others_wrote_over_it_since(service):
     assert met == [b"mine"]
     assert content(service) == {"x": b"theirs"}
     assert not storage.replace("gs://b/x", b"mine", first)
+
+
+def test_an_object_names_the_uploads_before_it(service):
+    marks = []
+    for number in range(objects.TRAIL + 2):
+        storage.replace("gs://b/x", b"%d" % number, storage.version("gs://b/x"))
+        marks.append(objects.found("gs://b/x").metadata[objects.MARK].split())
+    for before, after in itertools.pairwise(marks):
+        assert after[1:] == before[: objects.TRAIL - 1]
+        assert after[0] not in before
 
 
 def test_others_who_write_the_same_are_not_taken_for_oneself(service):

@@ -62,6 +62,7 @@ def service(text, vocabulary, monkeypatch):
     objects.written.clear()
     with server.serving(objects) as service:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", service.address)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
         yield service
 
 
