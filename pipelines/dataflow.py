@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,8 +24,7 @@ from apache_beam.options.pipeline_options import (
     TestOptions,
     WorkerOptions,
 )
-from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
-from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator as Rules
 
 from xlnet import __version__, storage
 from xlnet.errors import UserError
@@ -69,11 +69,13 @@ def options(flags: Sequence[str], *, paths: Sequence[str] = ()) -> PipelineOptio
             "Dataflow's workers need this package: build docker/beam.Dockerfile, push the image, and add "
             "--beam=--sdk_container_image=IMAGE"
         )
+    _labels(cloud)
     for path in paths:
         if not storage.is_remote(path):
             raise UserError(f"{path} is on this machine, where Dataflow's workers cannot reach it; copy it to gs://")
-    if errors := PipelineOptionsValidator(parsed, DataflowRunner()).validate():
-        raise UserError("; ".join(" ".join(error.split()) for error in errors))
+    for name, pattern in (("project", Rules.PROJECT_ID_PATTERN), ("job_name", Rules.JOB_PATTERN)):
+        if not re.fullmatch(pattern, getattr(cloud, name) or "a-0"):
+            raise UserError(f"{name} is {getattr(cloud, name)!r}, wanted are a-z, 0-9 and -, beginning with a letter")
     return parsed
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
+from xlnet import buckets
 from xlnet.errors import UserError
 
 POLL = 5.0  # seconds between looks at a job
@@ -83,6 +84,7 @@ class Jobs:
         from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
         from google.api_core.exceptions import Conflict
 
+        self._require_buckets()
         try:
             with refusing():
                 result: Any = pipeline.run()
@@ -96,6 +98,12 @@ class Jobs:
             time.sleep(POLL)
         print(f"dataflow: another launcher has submitted {name}", file=sys.stderr)
         return found
+
+    def _require_buckets(self) -> None:
+        """Beam would try for six minutes to write into a bucket that is not there."""
+        for folder in {self.cloud.temp_location, self.cloud.staging_location or self.cloud.temp_location}:
+            with buckets.refusing(folder):
+                self.client._storage_client.get_bucket(buckets.split(f"{folder}/_")[0])
 
     def wait(self, job: str) -> None:
         """Wait until a job is done, and tell of it. Raises UserError with its page and its last error otherwise."""
