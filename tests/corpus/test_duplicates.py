@@ -56,7 +56,7 @@ def test_buckets_hold_all_and_split_no_hash(rows, buckets):
 
 
 def test_keys_are_compared_as_bytes():
-    keys = np.array([[0] * 15 + [255], [1] + [0] * 15], np.uint8)
+    keys = np.array([[0] * 7 + [1] + [0] * 8, [1] + [0] * 15], np.uint8)
     found = duplicates.occurrences(
         np.array([7, 7], np.uint64), keys, split=0, documents=np.arange(2), parts=np.zeros(2, int)
     )
