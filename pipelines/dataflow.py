@@ -56,8 +56,9 @@ def options(flags: Sequence[str], *, paths: Sequence[str] = ()) -> PipelineOptio
     with _one_line():
         parsed = PipelineOptions(list(flags))
         views = [parsed.view_as(kind) for kind in (GoogleCloudOptions, WorkerOptions, SetupOptions)]
-        _refuse_unknown(parsed)
     cloud = views[0]
+    if not cloud.template_location:  # to which a template's launcher adds what is not Beam's
+        _refuse_unknown(parsed)
     if missing := [name for name in NEEDED if not getattr(cloud, name)]:
         added = " ".join(f"--beam=--{name}={NEEDED[name]}" for name in missing)
         raise UserError(f"Dataflow needs {', '.join(missing)}; add {added}")
@@ -90,7 +91,8 @@ def execute(pipeline: beam.Pipeline, *, identity: str) -> bool:
     A job of that name that runs already is waited on, and nothing is submitted. Returns whether a job has run to its
     end: not so with `--dry_run` and `--template_location`, which only describe it.
 
-    Raises UserError in one line, with the job's page, when it fails, and when the service refuses it.
+    Raises UserError in one line, with the job's page, when it fails, and when the service refuses it; GoesOn, which
+    is one as well, when the job cannot be seen any more.
     """
     from pipelines.dataflow_jobs import Jobs, refusing
 

@@ -42,6 +42,10 @@ REFUSALS = {  # exceptions of google.api_core, google.auth and requests by name
 }
 
 
+class GoesOn(UserError):
+    """The launcher can no longer see its job, which may be running: what it needs must stay where it is."""
+
+
 class Jobs:
     """The jobs of a project in a region. Raises UserError for what the service refuses."""
 
@@ -106,7 +110,10 @@ class Jobs:
                 self.client._storage_client.get_bucket(buckets.split(f"{folder}/_")[0])
 
     def wait(self, job: str) -> None:
-        """Wait until a job is done, and tell of it. Raises UserError with its page and its last error otherwise."""
+        """Wait until a job is done, and tell of it.
+
+        Raises UserError with its page and its last error when it is not, GoesOn when that cannot be seen.
+        """
         place = f"--project={self.cloud.project} --region={self.cloud.region}"
         print(f"dataflow: {self.page(job)}", file=sys.stderr)
         print(
@@ -114,7 +121,10 @@ class Jobs:
             f"gcloud dataflow jobs cancel {job} {place} stops it",
             file=sys.stderr,
         )
-        ended = self._until_ended(job, tells=True)
+        try:
+            ended = self._until_ended(job, tells=True)
+        except Exception as error:
+            raise GoesOn(f"{error}; the job goes on, the same command waits on it again ({self.page(job)})") from error
         if ended == "FAILED":
             raise UserError(f"the Dataflow job failed: {self._reason(job)} ({self.page(job)})")
         if ended != "DONE":
