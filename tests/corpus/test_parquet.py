@@ -11,6 +11,7 @@ from pyarrow import parquet as arrow
 from xlnet import storage
 from xlnet.corpus import documents, parquet
 from xlnet.corpus.documents import DeadLetter, Document, Split
+from xlnet.errors import UserError
 
 TEXTS = ["a\r\nb\n\n c ", None, " \n", "d\0", "é", "e" * 40]
 
@@ -120,7 +121,10 @@ def test_a_damaged_row_group_costs_only_itself(tmp_path):
     assert brief(documents.read(Split(path, 1, 2, 0))) == [("corrupt compressed stream", 1)]
 
 
-@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), OSError(5, "I/O error"), TimeoutError("slow")])
+NETWORK = [ConnectionResetError(104, "reset"), OSError(5, "I/O error"), TimeoutError("slow"), UserError("gone")]
+
+
+@pytest.mark.parametrize("error", NETWORK)
 def test_a_failure_of_the_network_is_no_damage(tmp_path, error, monkeypatch):
     path = write(tmp_path, pyarrow.table({"text": ["a"]}))
 
