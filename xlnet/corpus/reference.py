@@ -126,7 +126,9 @@ def _infos(folder: str) -> dict[str, Fields]:
     """The record_info files of a folder, or of tfrecords/ in it, by their names in it."""
     for inside in ("", f"{FOLDER}/"):
         names = storage.list_folder(storage.join(folder, inside.rstrip("/")) if inside else folder)
-        found = {inside + name: match.groupdict() for name in names if (match := _INFO.fullmatch(name))}
+        found: dict[str, Fields] = {
+            inside + name: match.groupdict() for name in names if (match := _INFO.fullmatch(name))
+        }
         if found:
             return found
     return {}

@@ -93,15 +93,16 @@ def _draw_spans(
         units = np.ones(rows.size, np.int64)
         for limit in limits:  # few: faster than a search
             units += which >= limit
-        proposal = spans.propose(rows, cursor, units=units, where=where, room=room)
-        rows, room = rows[proposal.exists], room[proposal.exists]
-        begin, end = proposal.begin[proposal.exists], proposal.end[proposal.exists]
+        begin, end, cursor, exists = spans.propose(rows, cursor, units=units, where=where, room=room)
+        if not exists.all():
+            rows, room, begin, end, cursor = (values[exists] for values in (rows, room, begin, end, cursor))
         begins.append(begin)
         ends.append(end)
         room = room - (end - begin)
         missing[rows] = room
         goes_on = room > 0
-        rows, room, cursor = rows[goes_on], room[goes_on], proposal.cursor[proposal.exists][goes_on]
+        if not goes_on.all():
+            rows, room, cursor = rows[goes_on], room[goes_on], cursor[goes_on]
     return np.concatenate(begins), np.concatenate(ends), missing
 
 
@@ -115,6 +116,7 @@ class _WordSpans:
     def __init__(self, is_start: NDArray[np.bool_], is_functional: NDArray[np.bool_], settings: CorpusSettings) -> None:
         windows, length = is_start.shape
         self.settings = settings
+        self.contexts = np.arange(settings.span_longest + 1) * settings.span_alpha // settings.span_beta
         marks = np.ones((windows, length + 1), np.bool_)
         np.greater(is_start, is_functional, out=marks[:, :-1])
         self.words = np.count_nonzero(marks, axis=1) - 1
@@ -130,7 +132,7 @@ class _WordSpans:
         self, rows: Indices, cursor: Indices, *, units: Indices, where: NDArray[np.float64], room: Indices
     ) -> Proposal:
         """The next span in each of `rows`: of `units` words, or of the fewer that `room` pieces hold."""
-        context = units * self.settings.span_alpha // self.settings.span_beta
+        context = self.contexts.take(units)
         word = cursor + (where * (context - units + 1)).astype(np.int64)
         words, first = self.words.take(rows), self.first.take(rows)
         at = first + np.minimum(word, words)

@@ -4,7 +4,6 @@ Source: reference `data_utils.py`, `_split_a_and_b` and `create_tfrecords`; ther
 searches in the sorted array of sentence beginnings, for many windows at once.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -125,15 +124,15 @@ def cut_windows(
     """The windows of a stream with these numbers, as integers of a kind; `uniform` [3, windows] as in `split`."""
     count = len(windows)
     begin = (np.arange(windows.start, windows.stop) + 1) * reuse_length
-    at = split(stream, begin, total=sequence_length - reuse_length - 3, uniform=uniform)
+    total = sequence_length - reuse_length - 3
+    at = split(stream, begin, total=total, uniform=uniform)
     source = stream.pieces
     pieces = np.full((count, sequence_length), SEP, kind)
     reused = source[windows.start * reuse_length : windows.stop * reuse_length]
     pieces[:, :reuse_length] = reused.reshape(count, reuse_length)
-    # Copies of whole segments, row by row: a gather of single pieces takes four times as long.
-    for row, (a, a_size, b, b_size) in zip(pieces[:, reuse_length:], _places(at), strict=True):
-        row[:a_size] = source[a : a + a_size]
-        row[a_size + 1 : -2] = source[b : b + b_size]
+    after = at.b_begin - at.a_length - 1
+    pieces[:, reuse_length:-2] = _spliced(source, at.a_begin, after, cut=at.a_length + 1, length=total + 1)
+    pieces[np.arange(count), reuse_length + at.a_length] = SEP
     pieces[:, -1] = CLS
     return Windows(pieces, at)
 
@@ -155,10 +154,31 @@ def following(
     target = np.full((len(windows), sequence_length), CLS, kind)
     reused = source[windows.start * reuse_length + 1 : windows.stop * reuse_length + 1]
     target[:, :reuse_length] = reused.reshape(len(windows), reuse_length)
-    for row, (a, a_size, b, b_size) in zip(target[:, reuse_length:], _places(splits), strict=True):
-        row[:a_size] = source[a + 1 : a + 1 + a_size]
-        row[a_size:-2] = source[b : b + 1 + b_size]
+    begin, after = splits.a_begin + 1, splits.b_begin - splits.a_length
+    length = sequence_length - reuse_length - 2
+    target[:, reuse_length:-2] = _spliced(source, begin, after, cut=splits.a_length, length=length)
     return target
+
+
+def _spliced(
+    source: NDArray[np.integer],
+    begin: NDArray[np.int64],
+    after: NDArray[np.int64],
+    *,
+    cut: NDArray[np.int64],
+    length: int,
+) -> NDArray[np.integer]:
+    """Rows of pieces [rows, length]: before the place `cut` the text at `begin`, then that at `after`.
+
+    Whole texts are copied, and one of two taken: half the time of gathering the pieces one by one.
+    """
+    if not begin.size:
+        return np.empty((0, length), source.dtype)
+    texts = np.lib.stride_tricks.sliding_window_view(source, length)
+    rows = np.where(np.arange(length) < cut[:, None], texts[begin], texts[np.maximum(after, 0)])
+    for row in np.flatnonzero(after < 0):  # the text begins before the stream does, what is taken of it does not
+        rows[row, cut[row] :] = source[after[row] + cut[row] : after[row] + length]
+    return rows
 
 
 def segment_ids(pieces: NDArray[np.integer], *, reuse_length: int) -> NDArray[np.int8]:
@@ -167,10 +187,6 @@ def segment_ids(pieces: NDArray[np.integer], *, reuse_length: int) -> NDArray[np
     is_sep[..., :reuse_length] = False
     passed = np.cumsum(is_sep, axis=-1, dtype=np.int8)
     return passed - is_sep  # <sep> belongs to what it ends; after the second one, <cls> has OF_CLS
-
-
-def _places(at: Splits) -> Iterator[tuple[int, int, int, int]]:
-    return zip(at.a_begin.tolist(), at.a_length.tolist(), at.b_begin.tolist(), at.b_length.tolist(), strict=True)
 
 
 def rows_of_step(settings: CorpusSettings) -> int:
