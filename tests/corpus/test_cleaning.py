@@ -116,6 +116,7 @@ def test_typographic_text_is_not_suspect(text):
         ({"least_characters": -1}, "least_characters is -1"),
         ({"most_characters": 5, "least_characters": 6}, "most_characters is 5, wanted is 0 .any number. or at least 6"),
         ({"most_characters": -1}, "most_characters is -1"),
+        ({"shortest_duplicate": -1}, "shortest_duplicate is -1"),
         ({"most_symbols": 1.5}, "most_symbols is 1.5"),
         ({"most_symbols": float("nan")}, "most_symbols is nan"),
     ],

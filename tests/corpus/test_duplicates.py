@@ -91,6 +91,11 @@ def test_a_paragraphs_hash_is_its_texts():
     assert (joined != found[0]).any()
 
 
+def test_a_paragraphs_length_is_its_texts():
+    assert paragraphs.lengths(TEXT).tolist() == [8, 6, 5]
+    assert paragraphs.lengths(["é", "<eop>"]).tolist() == [1]
+
+
 @pytest.mark.parametrize(
     ("numbers", "left"),
     [([], TEXT), ([0], TEXT[2:]), ([1], [*TEXT[:2], "Four."]), ([0, 2], ["Three.<eop>"]), ([0, 1, 2], None)],
@@ -104,18 +109,14 @@ def test_of_documents_with_the_same_text_one_stays_whole():
     """Equal keys, so the place decides, and it decides alike for every paragraph."""
     texts = [TEXT, ["Other.<eop>"], TEXT, TEXT]
     keys = [9, 1, 9, 9]
-    found = np.concatenate(
-        [
-            duplicates.occurrences(
-                paragraphs.hashes(lines, seed=0),
-                np.full((len(paragraphs.of(lines)), 16), key, np.uint8),
-                split=number % 2,
-                documents=np.full(len(paragraphs.of(lines)), number),
-                parts=np.arange(len(paragraphs.of(lines))),
-            )
-            for number, (lines, key) in enumerate(zip(texts, keys, strict=True))
-        ]
-    )
+    parts = []
+    for document, (lines, key) in enumerate(zip(texts, keys, strict=True)):
+        hashes = paragraphs.hashes(lines, seed=0)
+        numbers = np.arange(len(hashes))
+        every = np.full((len(numbers), 16), key, np.uint8)
+        place = {"split": document % 2, "documents": np.full(len(numbers), document), "parts": numbers}
+        parts.append(duplicates.occurrences(hashes, every, **place))
+    found = np.concatenate(parts)
     gone: dict[int, set[int]] = {}
     for _, document, part in found["place"][duplicates.repeated(found)].tolist():
         gone.setdefault(document, set()).add(part)

@@ -51,6 +51,7 @@ class CleaningSettings:
     most_symbols: float = 1.0  # share of a document's visible characters that are neither letters nor digits
     drop_duplicate_documents: bool = False
     drop_duplicate_paragraphs: bool = False
+    shortest_duplicate: int = 32  # characters of a paragraph: in a dialogue, “Yes.” is no duplicate of another “Yes.”
     drop_near_duplicates: bool = False  # documents that share about 3 of 4 runs of 5 words with another one
 
     def __post_init__(self) -> None:
@@ -58,6 +59,7 @@ class CleaningSettings:
         most = max(1, self.least_characters)
         is_room = self.most_characters == 0 or self.most_characters >= most
         require(is_room, "most_characters", self.most_characters, f"0 (any number) or at least {most}")
+        require(self.shortest_duplicate >= 0, "shortest_duplicate", self.shortest_duplicate, "0 or more")
         require(0 <= self.most_symbols <= 1, "most_symbols", self.most_symbols, "a share from 0 to 1")
 
     @property

@@ -30,6 +30,11 @@ def hashes(lines: Sequence[str], *, seed: int) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, HASH_BYTES)
 
 
+def lengths(lines: Sequence[str]) -> NDArray[np.int64]:
+    """How many characters each paragraph has [paragraphs], `<eop>` not counted."""
+    return np.array([sum(map(len, part)) - len(EOP) * part[-1].endswith(EOP) for part in of(lines)], np.int64)
+
+
 def without(document: Document, numbers: Collection[int]) -> Document | None:
     """The document without the paragraphs of these numbers; None when nothing is left."""
     left = [part for number, part in enumerate(of(document.lines)) if number not in numbers]
