@@ -108,6 +108,20 @@ def test_a_bad_line_of_json_costs_only_itself(tmp_path):
     assert len(found[-2][2]) == documents.EXCERPT
 
 
+WRAPPED = (
+    "\r\n\r\nTitle\r\n\r\nIt was a well-\r\nknown day, he\r\n  said—\r\nso.\r\n\r\n滚滚长江，\r\n东逝水。\r\n"
+    "\u00a0\r\nx -\r\ny\r\n\r\n\r\n\r\nTwo\r\n"
+)
+PARAGRAPHS = ["Title", "It was a well-known day, he said—so.", "滚滚长江，东逝水。", "x - y"]
+
+
+def test_wrapped_lines_are_joined(tmp_path):
+    """An empty line ends a paragraph, two end the document; in JSON, where a document is a line, none does."""
+    assert read(tmp_path, WRAPPED.encode(), wrapped=True) == [(PARAGRAPHS, 3), (["Two"], 18)]
+    line = json.dumps({"text": WRAPPED}).encode()
+    assert read(tmp_path, line, "a.jsonl", wrapped=True) == [([*PARAGRAPHS, "Two"], 1)]
+
+
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
 def test_a_stream_that_breaks_off_is_a_dead_letter_for_its_rest(tmp_path, suffix, name, monkeypatch):
