@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlnet.corpus import orders, records
+from xlnet.corpus import orders, records, tfrecords
 from xlnet.corpus.streams import CLS, SEP
 
 
@@ -82,7 +82,7 @@ def test_a_record_becomes_the_reference_s_features(golden, case):
 def test_records_of_the_original_become_its_batches(golden, case):
     settings = json.loads(golden("input_batches_cases.json").read_text())[case]
     info = json.loads(golden(settings["record_info"]).read_text())
-    rows = list(records.read_features(str(golden(info["filenames"][0]))))
+    rows = [records.decode(record) for record in tfrecords.read(str(golden(info["filenames"][0])))]
     assert len(rows) == settings["num_batch"] * settings["bsz_per_host"]
     with np.load(golden("input_batches.npz")) as arrays:
         half = chunked(arrays[f"{case}/row_permutation"], settings["reuse_len"])

@@ -229,13 +229,13 @@ def statistics(mask):
 
 def golden_text(golden, length):
     """Windows of the recorded books' kind of text: pieces of the original's records."""
-    from xlnet.corpus import records
+    from xlnet.corpus import records, tfrecords
 
     folder = golden("tfrecords/cased/corpus_info.json").parent / "tfrecords"
     rows = [
-        row["input"]
+        records.decode(row)["input"]
         for number in (0, 1)
-        for row in records.read_features(str(next(folder.glob(f"train-0-{number}.*.tfrecords"))))
+        for row in tfrecords.read(str(next(folder.glob(f"train-0-{number}.*.tfrecords"))))
     ]
     forward = [row[:32] for number, row in enumerate(rows) if number % 8 < 4]
     # Rows of a batch are four streams side by side; each goes on in the next batch.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlnet.corpus import records, streams
+from xlnet.corpus import records, streams, tfrecords
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.corpus.streams import CLS, SEP, Stream
 
@@ -253,7 +253,7 @@ def test_the_stream_is_the_reference_s(golden, text_stream, case, rows):
     whole = np.concatenate([found[index] for index in np.random.permutation(len(found))])
     whole = whole[: whole.size // rows * rows].reshape(rows, -1)
     info = next(golden(f"tfrecords/{case}/corpus_info.json").parent.glob("tfrecords/train-0-0.*.tfrecords"))
-    batches = list(records.read_features(str(info)))
+    batches = [records.decode(record) for record in tfrecords.read(str(info))]
     assert len(batches) % 8 == 0
     for number in range(len(batches) // 8):
         for row in range(rows):

@@ -10,10 +10,6 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from xlnet.corpus.tfrecords import read as read
-from xlnet.corpus.tfrecords import write as write
-from xlnet.errors import UserError
-
 BYTES, VARINT = 2, 0  # wire types of protocol buffers
 # Field 1 of Example, of Features, of an entry, of Int64List and BytesList, and of Feature
 _FEATURES = _ENTRY = _KEY = _LIST = _BYTES_LIST = bytes([1 << 3 | BYTES])
@@ -183,12 +179,3 @@ def _read_varint(message: bytes, at: int) -> tuple[int, int]:
         if message[at - 1] < 0x80:
             return number, at
     raise ValueError("a number without an end")
-
-
-def read_features(path: str) -> Iterator[dict[str, NDArray[np.integer]]]:
-    """The decoded records of a TFRecord file. Raises UserError as `read`, and for records of something else."""
-    for number, record in enumerate(read(path)):
-        try:
-            yield decode(record)
-        except ValueError as error:
-            raise UserError(f"{path}: record {number} is no training record ({error}); preprocess again") from None
