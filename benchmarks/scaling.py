@@ -11,22 +11,20 @@ does not count; the seconds of the clock stand beside. With `--workers N` each s
 import argparse
 import json
 import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import processor
+from benchmarks.watching import watched
 from pipelines import estimate
+from pipelines.cost import Prices, Work, bill
 from xlnet import storage, vocab
 from xlnet.corpus.manifest import Manifest
 from xlnet.corpus.settings import CorpusSettings
+from xlnet.settings import parse_mapping
 
-INTERVAL = 0.05  # seconds
 FILE = 8 << 20  # bytes of one file
 NOTHING = 0.05  # megabytes whose run is all start
 
@@ -46,7 +44,10 @@ def main() -> None:
     for row in rows:
         alone = next(each for each in rows if each["megabytes"] == row["megabytes"] and each["workers"] == 1)
         row["speedup"] = round(alone["seconds"] / row["seconds"], 2)
-    print(json.dumps({"rows": rows, "machine": {"cpu": processor(), "cores": os.cpu_count()}}, indent=1))
+    largest = carried(rows[-1].pop("estimate"), arguments)
+    rows = [{name: value for name, value in row.items() if name != "estimate"} for row in rows]
+    result = {"rows": rows, "carried": largest, "machine": {"cpu": processor(), "cores": os.cpu_count()}}
+    print(json.dumps(result, indent=1))
 
 
 def parse() -> argparse.Namespace:
@@ -58,6 +59,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shards", type=int, default=16)
     parser.add_argument("--grow", action="store_true", help="more shards with the text: --shards for the first size")
     parser.add_argument("--passes", type=int, default=1)
+    parser.add_argument(
+        "--carry", type=float, default=32.89e9, help="pieces to carry the model to (default: the paper's)"
+    )
+    parser.add_argument("--carry-shards", type=int, default=1024, help="shards then, at least")
+    parser.add_argument("--deadline", type=float, default=1.0, help="hours that it may take then")
+    parser.add_argument("--prices", default="configs/prices.yaml")
     parser.add_argument("--folder", help="where to put text and data (default: the system's temporary folder)")
     return parser.parse_args()
 
@@ -83,7 +90,7 @@ def described(
 ) -> dict[str, Any]:
     """A size measured, and what was estimated."""
     found = measure(arguments, size, vocabulary, folder, workers=workers)
-    expected = found.pop("estimate")
+    expected = found["estimate"]
     seconds = found["cpu_seconds"] - start["cpu_seconds"]
     estimated = expected["read_core_seconds"] + expected["write_core_seconds"]
     return {
@@ -104,6 +111,7 @@ def described(
         "largest_process_megabytes": round(found["largest_bytes"] / 1e6),
         "all_processes_megabytes": round(found["tree_bytes"] / 1e6),
         "start_seconds": round(start["seconds"], 2),
+        "estimate": expected,
     }
 
 
@@ -154,65 +162,34 @@ def write_text(patterns: list[str], folder: str, *, size: int) -> None:
         left -= len(content)
 
 
-def watched(command: list[str], output: str) -> dict[str, Any]:
-    """Run a command to its end: seconds, and the largest memory of its processes and of all together."""
-    before, started = processor_seconds(), time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    peaks: dict[int, int] = {}
-    together = shuffled = 0
-    while process.poll() is None:
-        found = {pid: memory(pid) for pid in tree(process.pid)}
-        peaks |= {pid: max(peaks.get(pid, 0), peak) for pid, (peak, _) in found.items()}
-        together = max(together, sum(now for _, now in found.values()))
-        shuffled = max(shuffled, sum(file.stat().st_size for file in spilled(output)))
-        time.sleep(INTERVAL)
-    seconds = time.perf_counter() - started
-    if process.returncode:
-        raise SystemExit(process.stderr.read() if process.stderr else f"{command} failed")
+def carried(expected: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a text of `--carry` pieces takes, by the model, from what was measured on one core here."""
+    factor = arguments.carry / expected["pieces"]
+    prices = Prices.of(parse_mapping(storage.read_bytes(arguments.prices), where=arguments.prices, wanted="prices"))
+    shards = max(arguments.carry_shards, -(-int(2 * arguments.carry) // estimate.STREAM))
+    work = Work(
+        read=factor * expected["read_core_seconds"],
+        write=factor * expected["write_core_seconds"],
+        longest_read=expected["longest_read_seconds"],
+        longest_write=factor * expected["write_core_seconds"] / shards,
+        shuffled=factor * expected["shuffle_bytes"],
+        output=factor * expected["output_bytes"],
+    )
+    cores = work.cores_for(arguments.deadline)
     return {
-        "seconds": seconds,
-        "cpu_seconds": processor_seconds() - before,
-        "largest_bytes": max(peaks.values()),
-        "tree_bytes": together,
-        "shuffle_bytes": shuffled,
+        "pieces": arguments.carry,
+        "text_bytes": round(factor * expected["bytes"]),
+        "core_hours": round(work.core_hours, 2),
+        "shuffle_gigabytes": round(work.shuffled / 1e9, 1),
+        "output_gigabytes": round(work.output / 1e9, 1),
+        "shards": shards,
+        "shard_megabytes_of_pieces": round(2 * arguments.carry / shards / 1e6),
+        "deadline_hours": arguments.deadline,
+        "cores": cores,
+        "hours": round(work.hours(cores), 2),
+        "cost": {name: round(amount, 2) for name, amount in bill(work, prices, workers=cores).items()},
+        "currency": prices.currency,
     }
-
-
-def processor_seconds() -> float:
-    """Of all processes that were waited for, and of theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def tree(pid: int) -> Iterator[int]:
-    """A process and those that it has started, and so on."""
-    yield pid
-    try:
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-        children = [child for thread in threads for child in (thread / "children").read_text().split()]
-    except OSError:  # it has ended
-        return
-    for child in children:
-        yield from tree(int(child))
-
-
-def memory(pid: int) -> tuple[int, int]:
-    """Resident bytes of a process: the most so far, and now."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0, 0
-    kilobytes = {
-        name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines) if "kB" in value
-    }
-    return kilobytes.get("VmHWM", 0) << 10, kilobytes.get("VmRSS", 0) << 10
-
-
-def spilled(output: str) -> Iterator[Path]:
-    """The files in which blocks pass between steps."""
-    for path in Path(output).glob(".work/*/*"):
-        if len(path.name) == 32 and path.is_file():
-            yield path
 
 
 if __name__ == "__main__":

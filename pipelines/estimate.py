@@ -22,7 +22,7 @@ from xlnet.text import Tokenizer
 
 SAMPLE = 8 << 20  # bytes of the input that are measured
 BEAM = 1.1  # seconds of a job for each that is measured here (docs/scaling.md)
-STREAM = 256 << 20  # bytes of pieces that one shard may have at most: a worker holds them some times over
+STREAM = 128 << 20  # bytes of pieces that one shard may have at most: a worker holds up to four times as many
 BATCH_ROWS = 2048  # of the paper's run; a batch reads half as many shards side by side
 LEAST_WINDOWS = 64  # in a shard, so that the end of its stream does not count
 
