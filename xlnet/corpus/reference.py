@@ -14,7 +14,6 @@ from xlnet import storage
 from xlnet.corpus.manifest import COUNTS, NAME, VOCABULARY, Manifest, Shard
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import UserError
-from xlnet.text import load_model
 
 FOLDER = "tfrecords"
 CORPUS_INFO = "corpus_info.json"
@@ -93,6 +92,8 @@ def open_folder(folder: str) -> Original:
 
     Raises UserError where files are missing, or are of several kinds.
     """
+    from xlnet.text import load_model  # not at the top: writing a data set needs no SentencePiece
+
     infos = _infos(folder)
     kinds = {(found["split"], found["kind"]) for found in infos.values()}
     if len(kinds) != 1:
