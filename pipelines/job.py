@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 from pipelines.output import Places
 from pipelines.running import Refusal
@@ -26,6 +27,8 @@ class Task:
     split: Split
     source: int
     part: int
+
+    MARK: ClassVar[bytes] = b"{"  # with which no block of a spill begins
 
     def to_bytes(self) -> bytes:
         """The task as JSON, for transport."""

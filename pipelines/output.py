@@ -56,7 +56,8 @@ def filled(output: str, plan: Plan, *, is_here: bool) -> Iterator[Places]:
     try:
         yield Places(work, spill)
     except Exception as error:
-        if plan.before is None and not _has_records(output):
+        # What is elsewhere may be another run's as well; what is here is ours, and of use only with finished shards.
+        if plan.before is None and not storage.is_remote(output) and not _has_records(output):
             for name in ("shards", "tfrecords", WORK):
                 storage.remove_folder(storage.join(output, name))
             storage.remove(storage.join(output, manifest.VOCABULARY))
@@ -112,10 +113,10 @@ def _identity(plan: Plan) -> dict[str, Any]:
 
 def _has_records(output: str) -> bool:
     """Whether a shard with records was finished."""
-    try:
-        return bool(storage.match([storage.join(output, "shards", "*", "*.tfrecord")]))
-    except UserError:
-        return False
+    for pattern in ("shards/*/*.tfrecord", "tfrecords/*.tfrecords"):
+        with contextlib.suppress(UserError):
+            return bool(storage.match([storage.join(glob.escape(output), pattern)]))
+    return False
 
 
 def _tidy(output: str, plan: Plan) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 
 import apache_beam as beam
 
-from pipelines import dataflow, running, steps
+from pipelines import dataflow, running, steps, survey
 from pipelines import output as outputs
 from pipelines.job import Job, Task
 from pipelines.journal import Advance, Journal
@@ -113,6 +113,8 @@ def build(pipeline: beam.Pipeline, *, job: Job, todo: Plan, tasks: Sequence[Task
     """Put the steps of the job into a pipeline."""
     numbered = [(number, [task.to_bytes()]) for number, task in enumerate(tasks)]
     read = pipeline | "Splits" >> beam.Create(numbered, reshuffle=True).with_output_types(tuple[int, list[bytes]])
+    if job.cleaning.compares:
+        read = read | "Compare" >> survey.Compare(job)
     (
         read
         | "Tokenize" >> beam.ParDo(steps.Tokenize(job)).with_output_types(tuple[int, bytes])

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from pipelines.job import Job, Task
+from pipelines import survey
+from pipelines.job import Job
 from pipelines.journal import Journal
 from xlnet import storage
 from xlnet.corpus import accounts, intake, reconciliation, shards, tokenized
@@ -36,11 +37,11 @@ class Tokenize(beam.DoFn):
 
     def _tokenize(self, number: int, told: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
         job = self.job
-        task = Task.from_bytes(next(iter(told)))
+        task, repeats = survey.told(told, job)
         tally = Tally(task.split.path, task.split.start, task.part, task.source)
         read = intake.documents_of(task.split, tally, settings=job.settings, clean=job.cleaning)
         blocks = tokenized.tokenize(
-            read,
+            intake.without_repeats(read, repeats, tally),
             self.tokenizer.encode_lines,
             seed=job.settings.seed,
             source=task.source,

@@ -46,8 +46,8 @@ def required(path: str) -> Any:
     return there
 
 
-def matching(pattern: str) -> Iterator[tuple[str, int]]:
-    """The path and the size in bytes of every object that a glob names, or that has just this name."""
+def matching(pattern: str) -> Iterator[tuple[str, int, str]]:
+    """The path, the size in bytes and the CRC-32C of every object that a glob names, or that has just this name."""
     bucket, name = split(pattern)
     is_any = False
     if any(character in name for character in "*?["):
@@ -55,9 +55,9 @@ def matching(pattern: str) -> Iterator[tuple[str, int]]:
             for each in client().list_blobs(bucket, match_glob=name, **trying()):
                 is_any = True
                 if not each.name.endswith("/"):
-                    yield f"{REMOTE}{bucket}/{each.name}", each.size
+                    yield f"{REMOTE}{bucket}/{each.name}", each.size, _hex(each.crc32c)
     if not is_any and (there := found(pattern)) is not None:
-        yield pattern, there.size
+        yield pattern, there.size, _hex(there.crc32c)
 
 
 def inside(folder: str, *, at_most: int | None = None) -> list[Any]:
@@ -84,7 +84,11 @@ def version(path: str) -> str | None:
 
 def checksum(path: str) -> str:
     """The CRC-32C that the service keeps, 8 hex digits. Raises UserError when the object is missing."""
-    return base64.b64decode(required(path).crc32c).hex()
+    return _hex(required(path).crc32c)
+
+
+def _hex(crc32c: str) -> str:
+    return base64.b64decode(crc32c).hex()
 
 
 def write(path: str, source: IO[bytes], *, over: Any = None) -> bool:

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,10 +28,11 @@ from xlnet.errors import UserError
 
 @dataclass(frozen=True, order=True)
 class File:
-    """A file that was found: its path and its size in bytes."""
+    """A file that was found: its path, its size in bytes, and its CRC-32C where the listing tells it."""
 
     path: str
     bytes: int
+    crc32c: str = field(default="", compare=False)
 
 
 def is_remote(path: str) -> bool:
@@ -72,7 +73,7 @@ def _match_local(pattern: str) -> list[File]:
 
 
 def _match_remote(pattern: str) -> list[File]:
-    files = [File(path, size) for path, size in objects.matching(pattern)]
+    files = [File(*found) for found in objects.matching(pattern)]
     if not files and objects.inside(pattern, at_most=1):
         raise _folder_wanted_as_file(pattern)
     return files

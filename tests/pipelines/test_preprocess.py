@@ -535,3 +535,27 @@ def test_documents_that_come_twice_are_left_out_on_request(data, text, vocabular
     examples = [json.loads(line) for line in (tmp_path / "once/removed.jsonl").read_text().splitlines()]
     assert {example["reason"] for example in examples} == {"duplicate document"}
     assert 1 <= len(examples) <= 20
+
+
+def test_the_layout_of_the_original_is_complete(text, vocabulary, tmp_path):
+    settings = replace(SMALL, layout="reference", reference_rows=4)
+    manifest = run(text, tmp_path / "out", vocabulary, settings)
+    names = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    stems = [f"{shard}-0.bsz-4.seqlen-64.reuse-32.bi.alpha-6.beta-1.fnp-10." for shard in range(3)]
+    assert names == {"manifest.json", "spiece.model", "piece-counts.npy", "dead-letters.jsonl", "removed.jsonl"} | {
+        "corpus_info.json",
+        *(f"tfrecords/train-{stem}tfrecords" for stem in stems),
+        *(f"tfrecords/record_info-train-{stem}json" for stem in stems),
+    }
+    for shard, stem in zip(manifest.shards, stems, strict=True):
+        info = json.loads((tmp_path / f"out/tfrecords/record_info-train-{stem}json").read_text())
+        assert info["num_batch"] == shard.records // 4 > 0
+        assert [Path(name).name for name in info["filenames"]] == [f"train-{stem}tfrecords"]
+        assert len(list(layouts.read(str(tmp_path / "out" / shard.file), settings))) == shard.records
+    assert set(manifest.dropped) <= {"tail", "batch", "short"}
+    before = content(tmp_path / "out")
+    (tmp_path / "out/manifest.json").unlink()
+    (tmp_path / "out/.work").mkdir()
+    (tmp_path / "out/.work/claim.json").write_text("{}")
+    run(text, tmp_path / "out", vocabulary, settings)
+    assert content(tmp_path / "out") == before

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet import storage
-from xlnet.corpus import manifest, reconciliation
+from xlnet.corpus import manifest, reconciliation, reference
 from xlnet.corpus.documents import DeadLetter
 from xlnet.corpus.manifest import Manifest, Shard
 from xlnet.corpus.plan import Plan
@@ -76,6 +76,9 @@ def close(directory: str, ledger: Ledger) -> Manifest:
             stream.write(storage.read_bytes(storage.join(directory, before.dead_letters)))
         for letter in _dead_letters(ledger.new):
             stream.write(json_line(letter))
+    if plan.settings.layout == "reference":
+        info = reference.corpus_info(plan.settings, vocabulary_size=size)
+        storage.publish_json(storage.join(directory, reference.CORPUS_INFO), info)
     _publish(directory, made, plan)
     return made
 

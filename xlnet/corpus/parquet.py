@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from xlnet.corpus.parsing import CORRUPT, NO_COLUMN, NO_PARQUET, Rejected
 
@@ -81,7 +81,7 @@ def _open(stream: IO[bytes]) -> "ParquetFile":
     return file
 
 
-def _is_text(kind: object) -> bool:
+def _is_text(kind: Any) -> bool:
     from pyarrow import types
 
     value = kind.value_type if types.is_dictionary(kind) else kind

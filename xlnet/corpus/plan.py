@@ -84,7 +84,7 @@ def make(
     owners = [names.index(source.name) for source in sources]
     part = 0 if before is None else 1 + max(entry["part"] for entry in before.inputs)
     found = [
-        Input(file.path, file.bytes, storage.checksum(file.path), owners[index], part)
+        Input(file.path, file.bytes, file.crc32c or storage.checksum(file.path), owners[index], part)
         for index, file in listed(sources)
     ]
     plan = Plan(settings, cleaning, vocabulary, joined, tuple(sorted(found)), {part: 0}, before, version)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xlnet.corpus.cleaning import REPAIRED
 from xlnet.corpus.manifest import Manifest
 from xlnet.corpus.plan import Plan
 from xlnet.corpus.shards import ShardSummary
@@ -12,7 +13,6 @@ from xlnet.corpus.tally import Tally
 from xlnet.errors import UserError
 
 DUPLICATE = "duplicate document"
-REPAIRED = "repaired"  # counted with what was removed, and kept
 
 
 @dataclass(frozen=True)

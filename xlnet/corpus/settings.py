@@ -31,6 +31,7 @@ class CorpusSettings:
     seed: int = 0
     lower: bool = False
     keep_accents: bool = False
+    wrapped_lines: bool = False  # lines end at a width: an empty line ends a paragraph, two end a document
     split_sentences: bool = False  # a line is a paragraph, to be cut into sentences
     language: str = "en"  # of the sentences to be cut, as an ISO 639 code
     layout: str = "compact"  # "reference": files that the original's trainer reads

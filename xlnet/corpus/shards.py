@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet import storage
-from xlnet.corpus import layouts
+from xlnet.corpus import layouts, reference
 from xlnet.corpus.arrangement import arrange, first_of_equals
 from xlnet.corpus.manifest import FORMAT, Shard
 from xlnet.corpus.settings import CorpusSettings
@@ -122,14 +122,18 @@ def _write_pass(
 ) -> Shard:
     settings = recipe.settings
     address = _address(documents.keys, recipe, pass_index=pass_index, shard=shard)
-    file = f"shards/pass-{pass_index}/{shard:05d}-{address[:ADDRESS]}.tfrecord"
+    is_reference = settings.layout == "reference"
+    file = layouts.file_name(shard, pass_index, settings, address=address[:ADDRESS])
     path = storage.join(directory, file)
     stream = documents.stream()
     expected = layouts.account(stream.pieces.size, settings)
-    if storage.exists(path):
+    if storage.exists(path) and not is_reference:
         size, digest = storage.size(path), storage.sha256(path)
     else:
         size, digest = _write(path, stream, recipe, pass_index=pass_index, shard=shard)
+    if is_reference and expected.records:
+        name, info = reference.record_info(shard, pass_index, settings, records=expected.records)
+        storage.publish_json(storage.join(directory, name), info)
     return Shard(
         file=file,
         pass_index=pass_index,
