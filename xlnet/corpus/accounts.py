@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from importlib import metadata
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,9 @@ from xlnet.corpus.plan import Plan
 from xlnet.corpus.reconciliation import DUPLICATE, Ledger
 from xlnet.corpus.tally import Removed, Tally, json_line, shown
 from xlnet.errors import UserError
-from xlnet.text import Tokenizer
+
+if TYPE_CHECKING:
+    from xlnet.text import Tokenizer
 
 LIBRARIES = ("apache-beam", "numpy", "sentencepiece", "xlnet-pipelines")
 
@@ -40,7 +42,7 @@ def close(directory: str, ledger: Ledger) -> Manifest:
         lengths.update({str(power): amount for power, amount in summary.lengths.items()})
     shards = [file for summary in ledger.summaries for file in summary.files]
     vocabulary = storage.join(directory, manifest.VOCABULARY)
-    size = Tokenizer(vocabulary).size
+    size = _tokenizer(vocabulary).size
     frequencies = _frequencies(ledger.counts, size)
     made = Manifest(
         settings=plan.settings,
@@ -147,7 +149,7 @@ def _removed(directory: str, ledger: Ledger) -> dict[str, Removed]:
             mine.examples = shown(mine.examples)
     duplicates = [summary for summary in ledger.new_summaries if summary.duplicates]
     if duplicates:
-        tokenizer = Tokenizer(storage.join(directory, manifest.VOCABULARY))
+        tokenizer = _tokenizer(storage.join(directory, manifest.VOCABULARY))
         texts = [tokenizer.decode(pieces) for summary in duplicates for pieces in summary.examples]
         total[DUPLICATE] = Removed(
             documents=sum(summary.duplicates for summary in duplicates),
@@ -155,6 +157,12 @@ def _removed(directory: str, ledger: Ledger) -> dict[str, Removed]:
             examples=shown(DeadLetter("", 0, DUPLICATE, text) for text in texts),
         )
     return total
+
+
+def _tokenizer(vocabulary: str) -> "Tokenizer":
+    from xlnet.text import Tokenizer  # the rest of `xlnet.corpus` needs no SentencePiece
+
+    return Tokenizer(vocabulary)
 
 
 def _with_first_lines(tallies: Sequence[Tally]) -> Iterator[tuple[Tally, int]]:
