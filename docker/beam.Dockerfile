@@ -22,7 +22,8 @@ COPY pipelines pipelines
 COPY components components
 # pip stays: Beam's boot program asks it whether Beam is there.
 RUN /opt/xlnet/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
-    && /opt/xlnet/bin/python -m compileall -q /opt/xlnet/lib
+    && /opt/xlnet/bin/python -m compileall -q /opt/xlnet/lib \
+    && /opt/xlnet/bin/python -c "import pipelines.preprocess, pipelines.dataflow_jobs, pipelines.flex"
 
 FROM ${BASE_IMAGE} AS code
 COPY --from=build /opt/xlnet /opt/xlnet
