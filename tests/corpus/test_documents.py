@@ -136,6 +136,17 @@ def test_a_stream_that_breaks_off_is_a_dead_letter_for_its_rest(tmp_path, suffix
     assert [item[0] for item in good] == [[number] for number in numbers[: len(good)]]
 
 
+def test_what_is_before_the_damage_in_a_short_packed_file_is_kept(tmp_path):
+    content = b"".join(b"%d\n\n" % number for number in range(20_000))  # less than a block
+    packed = gzip.compress(content)
+    *good, dead = read(tmp_path, packed + b"rubbish!", "a.txt.gz")
+    assert (len(good), dead[0]) == (20_000, documents.CORRUPT)
+    *good, dead = read(tmp_path, packed[:-1_000], "b.txt.gz")
+    assert dead[0] == documents.CORRUPT
+    assert [item[0] for item in good] == [[str(number)] for number in range(len(good))]
+    assert len(good) > 10_000
+
+
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 def test_what_was_never_packed_is_a_dead_letter(tmp_path, suffix):
     assert read(tmp_path, b"plain text\n\n", f"a.txt{suffix}") == [("corrupt compressed stream", 1, "")]

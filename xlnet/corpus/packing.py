@@ -39,7 +39,7 @@ def plain_blocks(stream: IO[bytes], size: int | None = None) -> Iterator[bytes]:
 def _gzip_blocks(stream: IO[bytes]) -> Iterator[bytes]:
     try:
         with gzip.GzipFile(fileobj=stream) as unpacked:
-            while block := unpacked.read(BLOCK):
+            while block := unpacked.read1(BLOCK):  # `read` would lose what it has gathered when it meets a damage
                 yield block
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise Corrupt from None
