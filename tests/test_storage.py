@@ -251,6 +251,14 @@ def test_patterns_name_files_sorted_and_once(tmp_path):
     assert storage.match(names) == [File(str(tmp_path / n), len(n)) for n in ("a.txt", "b.txt", "deep/d.txt")]
 
 
+def test_a_file_that_is_named_in_two_ways_comes_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_bytes(b"x")
+    (tmp_path / "link.txt").symlink_to("a.txt")
+    names = ["a.txt", "link.txt", str(tmp_path / "a.txt")]
+    assert storage.match(names) == storage.match(names[::-1]) == [File(str(tmp_path / "a.txt"), 1)]
+
+
 def test_a_file_whose_name_looks_like_a_glob_is_found(tmp_path):
     (tmp_path / "a[1].txt").write_bytes(b"x")
     assert storage.match([str(tmp_path / "a[1].txt")]) == [File(str(tmp_path / "a[1].txt"), 1)]

@@ -48,21 +48,29 @@ def join(folder: str, *names: str) -> str:
 
 
 def match(patterns: Sequence[str]) -> list[File]:
-    """The non-empty list of files that the patterns name, sorted, without repeats.
+    """The non-empty list of files that the patterns name, sorted, without repeats: a file that is named in two ways,
+    such as `a.txt` and `./a.txt`, comes once.
 
     Raises UserError when a pattern matches nothing, names a folder, or only empty files are found.
     """
-    found: set[File] = set()
+    found: dict[str, File] = {}
     for pattern in patterns:
         files = _match_remote(pattern) if is_remote(pattern) else _match_local(pattern)
         if not files:
             raise UserError(
                 f"no file matches {pattern!r}; check the path, and quote a glob so that the shell leaves it be"
             )
-        found.update(files)
-    if not any(file.bytes for file in found):
+        for file in files:
+            one = identity(file.path)
+            found[one] = min(file, found.get(one, file))
+    if not any(file.bytes for file in found.values()):
         raise UserError(f"every file that {' '.join(patterns)!r} names is empty ({len(found)} found); give text")
-    return sorted(found)
+    return sorted(found.values())
+
+
+def identity(path: str) -> str:
+    """What the ways to name one file have in common: on disk, the absolute path behind all links."""
+    return path if is_remote(path) else os.path.realpath(path)
 
 
 def _match_local(pattern: str) -> list[File]:

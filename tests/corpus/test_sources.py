@@ -49,3 +49,5 @@ def test_a_file_belongs_to_one_source(tmp_path):
     assert [(index, file.path[-5:], file.bytes) for index, file in found] == [(0, "a.txt", 4), (1, "b.txt", 4)]
     with pytest.raises(UserError, match=r"a\.txt belongs to the sources 'x' and 'y'"):
         sources.listed(sources.parse([f"x={tmp_path}/a.txt", f"y={tmp_path}/*.txt"]))
+    with pytest.raises(UserError, match=r"a\.txt belongs to the sources 'x' and 'y'"):
+        sources.listed(sources.parse([f"x={tmp_path}/a.txt", f"y={tmp_path}/../{tmp_path.name}/a.txt"]))

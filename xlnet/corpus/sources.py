@@ -66,9 +66,9 @@ def listed(sources: Sequence[Source]) -> list[tuple[int, storage.File]]:
     found = []
     for index, source in enumerate(sources):
         for file in files(source):
-            if file.path in owners:
-                one, other = sources[owners[file.path]].name, source.name
+            owner = owners.setdefault(storage.identity(file.path), index)
+            if owner != index:
+                one, other = sources[owner].name, source.name
                 raise UserError(f"{file.path} belongs to the sources {one!r} and {other!r}; name it once")
-            owners[file.path] = index
             found.append((index, file))
     return found
