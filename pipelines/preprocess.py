@@ -57,6 +57,8 @@ def run(
     model = storage.read_bytes(vocabulary)
     vocab.check(model)
     require(workers >= 1, "workers", workers, "1 or more")
+    if dataflow.is_wanted(options):
+        dataflow.options(options, paths=[output])  # what is missing is told before anything is written
     tokenizer = Tokenizer(model)
     with outputs.held(output):
         todo = plan.make(
@@ -68,9 +70,11 @@ def run(
             add=add,
         )
         if not todo.inputs and todo.before is not None:
+            outputs.finish(output, todo)
             return todo.before
         with outputs.filled(output, todo, is_here=running.is_here(options)) as places:
-            storage.publish(storage.join(output, VOCABULARY), model)
+            if todo.before is None:
+                storage.publish(storage.join(output, VOCABULARY), model)
             job = Job.of(output, places, todo, cleaning, tokenizer)
             tasks = _tasks(todo, workers=workers)
             with Journal(places.spill).followed(progress or (lambda advance: None), totals=_totals(job, tasks)):
