@@ -9,7 +9,13 @@ from xlnet.errors import UserError
 from xlnet.training.optimizer import WarmupDecay, build, is_decayed
 from xlnet.training.settings import OptimizerSettings
 
-FOLLOWED = ["adam_poly_warmup", "adamwd_poly_warmup"]  # the cases without layer-wise scaling of gradients
+FOLLOWED = [
+    "adam_poly_warmup",
+    "adam_cos_nowarmup",
+    "adamwd_poly_warmup",
+    "adamwd_cos_layerdecay",
+    "adam_layerdecay_noclip",
+]
 
 
 def settings_of(case: dict) -> OptimizerSettings:
@@ -21,6 +27,7 @@ def settings_of(case: dict) -> OptimizerSettings:
         weight_decay=case["weight_decay"],
         epsilon=case["adam_epsilon"],
         clip_norm=case["clip"],
+        layer_decay=case["lr_layer_decay_rate"],
         optimizer="reference",
     )
 
@@ -39,6 +46,30 @@ def test_reference_optimizer_follows_the_recorded_steps(golden, name):
         for variable, variable_name in zip(variables, names, strict=True):
             found = ops.convert_to_numpy(variable)
             np.testing.assert_allclose(found, recorded[f"{name}/after_{step}/{variable_name}"], atol=2e-6)
+
+
+NAMES = ["transformer.layer_0.ff.layer_1.kernel", "transformer.layer_1.q", "transformer.layer_2.q", "transformer.seg"]
+
+
+def moved(*, steps: int = 3, **settings) -> list[float]:
+    """How far variables of equal gradients move, by name."""
+    variables = [keras.Variable(np.ones(4, "float32"), name=name) for name in NAMES]
+    wanted = OptimizerSettings(**{"warmup_steps": 0, "weight_decay": 0.0, **settings})
+    updates = build(wanted, steps=100, variables=variables)
+    for _ in range(steps):
+        updates.apply([ops.full((4,), 0.1) for _ in NAMES], variables)
+    return [1.0 - float(variable.numpy()[0]) for variable in variables]
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.5])
+def test_layer_decay_scales_the_rate_of_each_layer_by_its_own_number(weight_decay):
+    even, scaled = moved(weight_decay=weight_decay, steps=1), moved(weight_decay=weight_decay, layer_decay=0.5, steps=1)
+    np.testing.assert_allclose(np.divide(scaled, even), [0.25, 0.5, 1.0, 1.0], rtol=1e-3)
+
+
+def test_layer_decay_of_the_original_moves_all_layers_alike():
+    first, second, last, other = moved(layer_decay=0.5, optimizer="reference")
+    np.testing.assert_allclose([first, second, last], other, rtol=1e-3)
 
 
 def test_which_variables_decay_is_as_recorded(golden):

@@ -1,4 +1,4 @@
-"""Adam with warmup, decay and clipping by the global norm, for every Keras backend."""
+"""Adam with warmup, decay, clipping by the global norm and rates by layer, for every Keras backend."""
 
 import math
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from xlnet.training.guard import Care, Guarded
 from xlnet.training.settings import OptimizerSettings
 
 NOT_DECAYED = ("LayerNorm", "bias")  # reference: model_utils.py, exclude_from_weight_decay
@@ -47,47 +48,41 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         return dict(self.__dict__)
 
 
-class _ClippedByGlobalNorm:
-    """Clips all gradients together and keeps their norm before clipping, as a variable of the optimizer."""
-
-    clip_norm: float
-    gradient_norm: Any
+class AdamW(Guarded, keras.optimizers.AdamW):
+    """Keras' AdamW with clipping by the global norm; with layer decay, the rate of each layer is scaled."""
 
     def build(self, variables: list[Any]) -> None:
-        super().build(variables)  # type: ignore[misc]
-        self.gradient_norm = self.add_variable((), name="gradient_norm")  # type: ignore[attr-defined]
+        """Makes the moments, and finds out which variables decay."""
+        if self.built:
+            return
+        super().build(variables)
+        self._decayed = [self.weight_decay and is_decayed(variable.path) for variable in variables]
 
-    def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> Any:
-        grads = [ops.convert_to_tensor(grad, sparse=False) for grad in grads]
-        norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(grad, "float32"))) for grad in grads))
-        scale = self.clip_norm / ops.maximum(norm, self.clip_norm)
-        if not self.built:  # type: ignore[attr-defined]
-            self.build(trainable_variables or [])
-        self.gradient_norm.assign(norm)
-        clipped = [grad * ops.cast(scale, grad.dtype) for grad in grads]
-        return super().apply(clipped, trainable_variables)  # type: ignore[misc]
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        """Done with the update of each variable, where its rate is at hand."""
 
-
-class AdamW(_ClippedByGlobalNorm, keras.optimizers.AdamW):
-    """Keras' AdamW with clipping by the global norm."""
-
-    def __init__(self, *, clip_norm: float, **options: Any):
-        super().__init__(**options)
-        self.clip_norm = clip_norm
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One variable's update."""
+        index = self._get_variable_index(variable)
+        if not self.care.scales_gradients and self.layer_scales[index] != 1.0:
+            learning_rate = learning_rate * self.layer_scales[index]
+        if self._decayed[index]:
+            rate, decay = (ops.cast(value, variable.dtype) for value in (learning_rate, self.weight_decay))
+            self.assign_sub(variable, ops.convert_to_tensor(variable) * decay * rate)
+        super().update_step(gradient, variable, learning_rate)
 
 
-class ReferenceAdamW(_ClippedByGlobalNorm, keras.optimizers.Optimizer):
+class ReferenceAdamW(Guarded, keras.optimizers.Optimizer):
     """Adam without bias correction, weight decay beside it. Source: model_utils.py, AdamWeightDecayOptimizer.
 
     The original counts its step beside the update, not after it: in its recorded runs the warmup is one step
     ahead (weights move at step 0, where the rate is 0). Build it with `WarmupDecay(..., warms_ahead=True)`.
     """
 
-    def __init__(self, *, learning_rate: Any, weight_decay: float, epsilon: float, clip_norm: float):
-        super().__init__(learning_rate=learning_rate, weight_decay=None, name="reference_adamw")
+    def __init__(self, *, learning_rate: Any, weight_decay: float, epsilon: float, care: Care):
+        super().__init__(care=care, learning_rate=learning_rate, weight_decay=None, name="reference_adamw")
         self.decay_rate = weight_decay
         self.epsilon = epsilon
-        self.clip_norm = clip_norm
 
     def build(self, variables: list[Any]) -> None:
         """Makes the two moments of every variable."""
@@ -117,25 +112,36 @@ def is_decayed(name: str) -> bool:
     return not any(part in name for part in NOT_DECAYED)
 
 
-def build(settings: OptimizerSettings, *, steps: int, variables: list[Any]) -> AdamW | ReferenceAdamW:
-    """The optimizer of a run of `steps` steps over `variables` (the trainable ones of a built model)."""
-    is_reference = settings.optimizer == "reference" and settings.weight_decay > 0
+def build(
+    settings: OptimizerSettings,
+    *,
+    steps: int,
+    variables: list[Any],
+    most_skipped: int | None = None,
+    scales_loss: bool = False,
+) -> AdamW | ReferenceAdamW:
+    """The optimizer of a run of `steps` steps over `variables` (the trainable ones of a built model).
+
+    `most_skipped` guards it against steps that are not finite, `scales_loss` is for float16; see `Guarded`.
+    """
+    is_reference = settings.optimizer == "reference"
+    is_uncorrected = is_reference and settings.weight_decay > 0
     schedule = WarmupDecay(
         settings.learning_rate,
         steps=steps,
         warmup_steps=settings.warmup_steps,
         decay=settings.decay,
         end_rate=settings.end_rate,
-        warms_ahead=is_reference,
+        warms_ahead=is_uncorrected,
     )
-    options: dict[str, Any] = {"learning_rate": schedule, "epsilon": settings.epsilon, "clip_norm": settings.clip_norm}
-    optimizer: AdamW | ReferenceAdamW
-    if is_reference:
-        optimizer = ReferenceAdamW(weight_decay=settings.weight_decay, **options)
-    else:
-        optimizer = AdamW(weight_decay=settings.weight_decay, beta_1=0.9, beta_2=0.999, **options)
-        kept = [variable for variable in variables if not is_decayed(variable.path)]
-        if kept:
-            optimizer.exclude_from_weight_decay(var_list=kept)
+    care = Care(
+        clip_norm=settings.clip_norm,
+        layer_decay=settings.layer_decay,
+        scales_gradients=is_reference,
+        most_skipped=most_skipped,
+        scales_loss=scales_loss,
+    )
+    kind = ReferenceAdamW if is_uncorrected else AdamW
+    optimizer = kind(care=care, learning_rate=schedule, epsilon=settings.epsilon, weight_decay=settings.weight_decay)
     optimizer.build(variables)
     return optimizer

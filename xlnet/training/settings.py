@@ -21,6 +21,7 @@ class OptimizerSettings:
     weight_decay: float = 0.01
     epsilon: float = 1e-6  # as in the reference; Keras' 1e-7 moves early steps
     clip_norm: float = 1.0  # of all gradients together
+    layer_decay: float = 1.0  # each layer learns at this share of the rate of the one above it; 1: all alike
     optimizer: str = "adamw"  # "reference": no bias correction when weights decay, as the original has it
 
     def __post_init__(self) -> None:
@@ -32,6 +33,7 @@ class OptimizerSettings:
         require(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "a number from 0")
         require(0 < self.epsilon < math.inf, "epsilon", self.epsilon, "a number above 0")
         require(self.clip_norm > 0, "clip_norm", self.clip_norm, "a number above 0")
+        require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "a share above 0, at most 1")
 
 
 @dataclass(frozen=True)
