@@ -92,7 +92,7 @@ class Manifest:
                 settings=CorpusSettings(**content["settings"]),
                 shards=[Shard.from_json(entry) for entry in content["shards"]],
                 directory=directory,
-                **{name: content[name] for name in _PLAIN},
+                **{name: content[name] for name in _PLAIN if name in content or name not in _OPTIONAL},
             )
             manifest._require_whole()
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -182,24 +182,10 @@ class Manifest:
                 )
 
 
-_PLAIN = (
-    "cleaning",
-    "vocabulary",
-    "sources",
-    "inputs",
-    "counts",
-    "dropped",
-    "removed",
-    "dead_letter_reasons",
-    "document_lengths",
-    "by_source",
-    "libraries",
-    "piece_counts",
-    "dead_letters",
-    "removed_examples",
-    "revision",
+_PLAIN = tuple(
+    field.name for field in dataclasses.fields(Manifest) if field.name not in ("settings", "shards", "directory")
 )
-
+_OPTIONAL = {field.name for field in dataclasses.fields(Manifest) if field.default is not dataclasses.MISSING}
 
 COUNTS = (  # that every reader shows
     "documents_in",

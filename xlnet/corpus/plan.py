@@ -1,11 +1,13 @@
 """What a run has to do: all of it, or what a data set lacks of the files and passes that it is to have."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 from xlnet import storage
 from xlnet.corpus import manifest
+from xlnet.corpus.cleaning import CleaningSettings
 from xlnet.corpus.manifest import Manifest
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.corpus.sources import Source, listed
@@ -41,7 +43,7 @@ class Plan:
     before: Manifest | None = None
     version: str | None = None  # of its manifest
 
-    @property
+    @cached_property  # asked for with every file, tally and shard
     def new_part(self) -> int:
         """The part whose text is new; one more than there are when only passes are added."""
         return 0 if self.before is None else 1 + max(entry["part"] for entry in self.before.inputs)
@@ -99,9 +101,10 @@ def _lacking(plan: Plan, before: Manifest, *, add: bool) -> Plan:
     new = [file for file in plan.inputs if file.content not in known]
     named = {file.content for file in plan.inputs}
     again: list[Input] = []
-    first_pass = {plan.new_part: 0}
+    first_pass = {plan.new_part: 0} if new else {}
     if plan.settings.passes > before.settings.passes:
-        again = [_unchanged(file) for file in old]
+        listed = {file.path: file.content for file in plan.inputs}
+        again = [_unchanged(file, listed.get(file.path)) for file in old]
         first_pass |= {file.part: before.settings.passes for file in old}
     if not new and not again:
         if not known <= named and not add:
@@ -119,9 +122,12 @@ def _occupied(before: Manifest, what: str) -> UserError:
     )
 
 
-def _unchanged(file: Input) -> Input:
-    """Raises UserError when a file is no longer what it was, so that its other passes cannot be made."""
-    found = storage.size(file.path), storage.checksum(file.path)
+def _unchanged(file: Input, found: tuple[int, str] | None) -> Input:
+    """Raises UserError when a file is no longer what it was, so that its other passes cannot be made.
+
+    `found` is its content now where a listing has told it already.
+    """
+    found = found or (storage.size(file.path), storage.checksum(file.path))
     if found != file.content:
         raise UserError(
             f"{file.path} has changed since the data set was made ({file.bytes:,} bytes, CRC-32C {file.crc32c}; now "
@@ -136,10 +142,12 @@ def _require_same(plan: Plan, before: Manifest) -> None:
     if plan.settings.passes < before.settings.passes:
         before.require(passes=plan.settings.passes)
     before.require(**{name: value for name, value in asdict(plan.settings).items() if name != "passes"})
-    for name, value in plan.cleaning.items():
-        if before.cleaning.get(name) != value:
+    # A kind of cleaning that came with a later version was not done.
+    found = {field.name: field.default for field in fields(CleaningSettings)} | before.cleaning
+    for name, value in found.items():
+        if plan.cleaning.get(name) != value:
             raise UserError(
-                f"the data of {before.directory} were made with {name} {before.cleaning.get(name)}, {value} is asked "
+                f"the data of {before.directory} were made with {name} {value}, {plan.cleaning.get(name)} is asked "
                 "for; ask for the same, or name a new folder"
             )
 
