@@ -107,12 +107,14 @@ class WriteManifest(beam.DoFn):
             return
         counted = list(element[1])
         summaries = [item for item in counted if isinstance(item, shards.ShardSummary)]
+        new = self.plan.new_part
         ledger = reconciliation.Ledger(
             plan=self.plan,
             tallies=[item for item in counted if isinstance(item, Tally)],
             summaries=summaries,
             splits=self.splits,
-            counts=[self.job.counts(summary.number) for summary in summaries if summary.part == self.plan.new_part],
+            counts=[self.job.counts(summary.number) for summary in summaries if summary.part == new],
+            closing=storage.join(self.job.places.work, "closing"),
         )
         with self.job.refusing():
             accounts.close(self.job.directory, ledger)

@@ -1,5 +1,3 @@
-from functools import partial
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import output, preprocess
+from pipelines import output, preprocess, steps
 from xlnet import storage
 from xlnet.corpus import accounts, plan
 from xlnet.corpus.manifest import Manifest
@@ -168,3 +168,20 @@ def test_nothing_is_removed_when_another_run_has_begun(text, vocabulary, bucket,
         "data/shards/pass-0/00009-0123456789ab.tfrecord",
         "data/.work/claim.json",
     }
+
+
+@pytest.mark.parametrize("place", ["{}/data", "gs://bucket/data"])
+def test_the_last_step_may_be_repeated_when_its_answer_was_lost(place, text, vocabulary, bucket, tmp_path, monkeypatch):
+    real = steps.WriteManifest.process
+
+    def twice(self, element):
+        element = element[0], list(element[1])
+        real(self, element)
+        real(self, element)
+
+    monkeypatch.setattr(steps.WriteManifest, "process", twice)
+    folder = place.format(tmp_path)
+    run(text[:1], folder, vocabulary)
+    made = run(text, folder, vocabulary, add=True)
+    made.verify()
+    assert (made.revision, len(made.inputs)) == (1, 3)

@@ -2,8 +2,10 @@
 
 import io
 import json
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from importlib import metadata
 from itertools import groupby
@@ -16,7 +18,6 @@ from xlnet import storage
 from xlnet.corpus import manifest, reconciliation, reference
 from xlnet.corpus.documents import DeadLetter
 from xlnet.corpus.manifest import Manifest, Shard
-from xlnet.corpus.plan import Plan
 from xlnet.corpus.reconciliation import DUPLICATE, Ledger
 from xlnet.corpus.tally import Removed, Tally, json_line, shown
 from xlnet.errors import UserError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from xlnet.text import Tokenizer
 
 LIBRARIES = ("apache-beam", "numpy", "sentencepiece", "xlnet-pipelines")
+FETCHED = 8  # files at once; Google's client keeps no more connections than 10
 
 
 def close(directory: str, ledger: Ledger) -> Manifest:
@@ -36,18 +38,39 @@ def close(directory: str, ledger: Ledger) -> Manifest:
     reconciliation.require_complete(ledger)
     plan, before = ledger.plan, ledger.plan.before
     removed = _removed(directory, ledger)
-    dead = sum((Counter(tally.dead) for tally in ledger.new), Counter())
+    size = _tokenizer(storage.join(directory, manifest.VOCABULARY)).size
+    frequencies = _frequencies(ledger.counts, size)
+    made = _manifest(ledger, removed, vocabulary_size=size)
+    examples = [letter for counted in removed.values() for letter in counted.examples]
+    if before is not None:
+        made = _added(before, made)
+        old = storage.read_bytes(storage.join(directory, before.piece_counts))
+        frequencies = frequencies + np.load(io.BytesIO(old))
+        examples += _letters(storage.read_bytes(storage.join(directory, before.removed_examples)))
+    made = replace(made, **reconciliation.totals(ledger, made, unknown=int(frequencies[0])))
+    storage.publish(storage.join(directory, made.piece_counts), _npy(frequencies))
+    storage.publish(storage.join(directory, made.removed_examples), b"".join(map(json_line, examples)))
+    _publish_dead_letters(directory, made, ledger)
+    if plan.settings.layout == "reference":
+        info = reference.corpus_info(plan.settings, vocabulary_size=size)
+        storage.publish_json(storage.join(directory, reference.CORPUS_INFO), info)
+    _publish(directory, made, ledger)
+    return made
+
+
+def _manifest(ledger: Ledger, removed: Mapping[str, Removed], *, vocabulary_size: int) -> Manifest:
+    """The manifest of what is new, without its totals."""
+    plan = ledger.plan
+    dead: Counter[str] = Counter()
+    for tally in ledger.new:
+        dead.update(tally.dead)
     lengths: Counter[str] = Counter()
     for summary in ledger.new_summaries:
         lengths.update({str(power): amount for power, amount in summary.lengths.items()})
-    shards = [file for summary in ledger.summaries for file in summary.files]
-    vocabulary = storage.join(directory, manifest.VOCABULARY)
-    size = _tokenizer(vocabulary).size
-    frequencies = _frequencies(ledger.counts, size)
-    made = Manifest(
+    return Manifest(
         settings=plan.settings,
         cleaning=plan.cleaning,
-        vocabulary={"file": manifest.VOCABULARY, "sha256": plan.vocabulary, "size": size},
+        vocabulary={"file": manifest.VOCABULARY, "sha256": plan.vocabulary, "size": vocabulary_size},
         sources=[{**asdict(source), "patterns": list(source.patterns)} for source in plan.sources],
         inputs=[asdict(file) for file in plan.inputs if file.part == plan.new_part],
         counts={},
@@ -56,42 +79,31 @@ def close(directory: str, ledger: Ledger) -> Manifest:
         dead_letter_reasons=dict(sorted(dead.items())),
         document_lengths={power: lengths[power] for power in sorted(lengths, key=int)},
         by_source=_by_source(ledger),
-        shards=sorted(shards, key=_place),
+        shards=sorted((file for summary in ledger.summaries for file in summary.files), key=_place),
         libraries={name: metadata.version(name) for name in LIBRARIES},
         piece_counts=_revised(manifest.PIECE_COUNTS, plan.revision),
         dead_letters=_revised(manifest.DEAD_LETTERS, plan.revision),
         removed_examples=_revised(manifest.REMOVED, plan.revision),
         revision=plan.revision,
     )
-    examples = [letter for counted in removed.values() for letter in counted.examples]
-    if before is not None:
-        made = _added(before, made)
-        frequencies = frequencies + np.load(
-            io.BytesIO(storage.read_bytes(storage.join(directory, before.piece_counts)))
-        )
-        examples += [letter for letter in _letters(storage.join(directory, before.removed_examples))]
-    made = replace(made, **reconciliation.totals(ledger, made, unknown=int(frequencies[0])))
-    storage.publish(storage.join(directory, made.piece_counts), _npy(frequencies))
-    storage.publish(storage.join(directory, made.removed_examples), b"".join(map(json_line, examples)))
+
+
+def _publish_dead_letters(directory: str, made: Manifest, ledger: Ledger) -> None:
     with storage.writing(storage.join(directory, made.dead_letters)) as stream:
-        if before is not None:
-            stream.write(storage.read_bytes(storage.join(directory, before.dead_letters)))
+        if ledger.plan.before is not None:
+            with storage.reading(storage.join(directory, ledger.plan.before.dead_letters)) as old:
+                shutil.copyfileobj(old, stream)
         for letter in _dead_letters(ledger.new):
             stream.write(json_line(letter))
-    if plan.settings.layout == "reference":
-        info = reference.corpus_info(plan.settings, vocabulary_size=size)
-        storage.publish_json(storage.join(directory, reference.CORPUS_INFO), info)
-    _publish(directory, made, plan)
-    return made
 
 
-def _publish(directory: str, made: Manifest, plan: Plan) -> None:
-    path = storage.join(directory, manifest.NAME)
-    if plan.version is None:
-        is_ours = storage.create(path, made.to_bytes())
-    else:
-        is_ours = storage.replace(path, made.to_bytes(), plan.version)
-    if not is_ours:
+def _publish(directory: str, made: Manifest, ledger: Ledger) -> None:
+    """Write the manifest. A runner may repeat this when its success was lost on the way: then what is there is ours."""
+    path, content, version = storage.join(directory, manifest.NAME), made.to_bytes(), ledger.plan.version
+    is_again = storage.exists(ledger.closing)
+    storage.publish(ledger.closing, b"")
+    is_ours = storage.create(path, content) if version is None else storage.replace(path, content, version)
+    if not is_ours and not (is_again and storage.read_bytes(path) == content):
         raise UserError(f"another run has finished the data set {directory} first; it stands as that run made it")
 
 
@@ -175,22 +187,30 @@ def _with_first_lines(tallies: Sequence[Tally]) -> Iterator[tuple[Tally, int]]:
 
 
 def _dead_letters(tallies: Sequence[Tally]) -> Iterator[DeadLetter]:
-    for tally, first in _with_first_lines(tallies):
-        for letter in _letters(tally.dead_file) if tally.dead_file else ():
+    found = [(tally, first) for tally, first in _with_first_lines(tallies) if tally.dead_file]
+    contents = _contents([tally.dead_file for tally, _ in found])
+    for (_, first), content in zip(found, contents, strict=True):
+        for letter in _letters(content):
             yield replace(letter, line=letter.line + first)
 
 
-def _letters(path: str) -> Iterator[DeadLetter]:
-    with storage.reading(path) as stream:
-        for line in stream:
-            yield DeadLetter(**json.loads(line))
+def _letters(content: bytes) -> Iterator[DeadLetter]:
+    for line in content.splitlines():
+        yield DeadLetter(**json.loads(line))
 
 
 def _frequencies(paths: Sequence[str], size: int) -> NDArray[np.int64]:
     total = np.zeros(size, np.int64)
-    for path in paths:
-        total += np.frombuffer(storage.read_bytes(path), "<i8")
+    for content in _contents(paths):
+        total += np.frombuffer(content, "<i8")
     return total
+
+
+def _contents(paths: Sequence[str]) -> Iterator[bytes]:
+    """The contents of files in order, some fetched at once: there is one a shard, and a request takes its time."""
+    with ThreadPoolExecutor(FETCHED) as pool:
+        for start in range(0, len(paths), FETCHED):
+            yield from pool.map(storage.read_bytes, paths[start : start + FETCHED])
 
 
 def _revised(name: str, revision: int) -> str:

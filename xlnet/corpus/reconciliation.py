@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from xlnet.corpus.cleaning import REPAIRED
@@ -24,13 +25,14 @@ class Ledger:
     summaries: Sequence[ShardSummary]
     counts: Sequence[str]  # files of piece frequencies, int64 [vocabulary size]
     splits: int  # that were to be read
+    closing: str  # a file that is there when the manifest was about to be written before
 
-    @property
+    @cached_property
     def new(self) -> list[Tally]:
         """The tallies of text that was not in the data set before, in order."""
         return sorted((t for t in self.tallies if t.part == self.plan.new_part), key=lambda t: (t.path, t.start))
 
-    @property
+    @cached_property
     def new_summaries(self) -> list[ShardSummary]:
         """The summaries of that text."""
         return [summary for summary in self.summaries if summary.part == self.plan.new_part]

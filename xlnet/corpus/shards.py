@@ -23,7 +23,8 @@ from xlnet.corpus.tokenized import TokenizedDocuments, concatenate
 
 ADDRESS = 12  # hexadecimal digits of it in a file's name
 COUNTED = 1 << 18  # pieces at once
-EXAMPLES = 20  # duplicates that are shown
+EXAMPLES = 20  # duplicates of a shard that may be shown
+ALL_EXAMPLES = 1000  # of all shards, for they meet at the end; at least one of each shard
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,8 @@ def write_shard(
     documents = concatenate(parts)
     arrived = documents.sizes.size, documents.pieces.size
     kept = first_of_equals(documents) if recipe.unique else np.ones(documents.sizes.size, np.bool_)
-    examples = _beginnings(documents, np.flatnonzero(~kept))
+    most = min(EXAMPLES, max(1, ALL_EXAMPLES // recipe.settings.shards))
+    examples = _beginnings(documents, np.flatnonzero(~kept), most=most)
     if not kept.all():
         documents = documents.take(np.flatnonzero(kept))
     duplicates = arrived[0] - documents.sizes.size, arrived[1] - documents.pieces.size
@@ -106,10 +108,12 @@ def _frequencies(pieces: NDArray[np.integer], size: int) -> NDArray[np.int64]:
     return total
 
 
-def _beginnings(documents: TokenizedDocuments, removed: NDArray[np.int64], length: int = 30) -> list[list[int]]:
+def _beginnings(
+    documents: TokenizedDocuments, removed: NDArray[np.int64], *, most: int, length: int = 30
+) -> list[list[int]]:
     """The first pieces of a few of these documents: of those with the smallest keys, whatever order they are in."""
     high, low = documents.keys[removed].view(">u8").T
-    chosen = documents.take(removed[np.lexsort((low, high))[:EXAMPLES]])
+    chosen = documents.take(removed[np.lexsort((low, high))[:most]])
     starts = np.cumsum(chosen.sizes) - chosen.sizes
     return [
         chosen.pieces[start : start + min(size, length)].tolist()

@@ -5,7 +5,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import IO
 
 from xlnet import storage
@@ -72,8 +72,9 @@ class Tally:
         self.unknown += block.unknown
 
     def to_bytes(self) -> bytes:
-        """The tally as JSON, for transport."""
-        return json.dumps(asdict(self)).encode()
+        """The tally as JSON, for transport; no more examples than are shown, for all tallies meet at the end."""
+        removed = {reason: replace(of, examples=shown(of.examples)) for reason, of in self.removed.items()}
+        return json.dumps(asdict(replace(self, removed=removed))).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Tally":
