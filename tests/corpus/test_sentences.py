@@ -89,6 +89,22 @@ def test_nothing_is_lost_and_no_sentence_is_blank(signs, window):
     assert all(part == part.strip() != "" for part in found)
 
 
+@pytest.mark.parametrize("text", ["B\u00a0.", "B\u3000. C"])
+def test_wide_spaces_do_not_stop_the_library(text):
+    assert "".join("".join(sentences.split(text, "en")).split()) == "".join(text.split())
+
+
+def test_a_panic_of_the_library_leaves_the_text_whole(monkeypatch):
+    class PanicException(BaseException):
+        pass
+
+    def panic(language, text):
+        raise PanicException
+
+    monkeypatch.setattr(sentences, "segment", panic)
+    assert sentences.split("One. Two.", "en") == ["One. Two."]
+
+
 def test_windows_do_not_show():
     text = " ".join(f"This is sentence {number}, said Mr. Smith. “Is it? No.”" for number in range(100))
     whole = sentences.split(text, "en")

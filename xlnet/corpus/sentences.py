@@ -23,6 +23,7 @@ _UNQUOTED = str.maketrans("", "", '"“”„‘’«»「」『』')
 _OPENING = frozenset("“„‘«「『")
 _FULL_STOP = re.compile(r"(?:[。！？]|．(?![0-9０-９]))[。！？．…]*[）】》〉]*(?![，、；：）》〉,.;:)])")
 _INSIDE = re.compile(r"[—–，、；：）》〉。！？．,;:)\]!?]|\.(?!\.)|(?<=．)[0-9０-９]")  # begins no sentence
+_WIDE_SPACE = re.compile(r"[^\S\x00-\x7f]")
 _DOTS = re.compile(r"…[…\s]*")
 
 
@@ -51,7 +52,7 @@ def _ends(text: str, language: str) -> Iterator[int]:
     for stop in [*(found.end() for found in _FULL_STOP.finditer(text)), len(text)]:
         while start < stop:
             window = min(stop, start + WINDOW)
-            ends = list(accumulate(map(len, segment(language, text[start:window])), initial=start))[1:-1]
+            ends = list(accumulate(map(len, _segments(language, text[start:window])), initial=start))[1:-1]
             for end in ends:
                 moved = _moved(text, end)
                 if last < moved < window:
@@ -60,6 +61,20 @@ def _ends(text: str, language: str) -> Iterator[int]:
             start = ends[-1] if ends and window < stop else window
         if last < stop < len(text):
             yield (last := stop)
+
+
+def _segments(language: str, text: str) -> list[str]:
+    """What the library takes for sentences; together they are as long as the text.
+
+    Its code counts bytes where a space has several, and then panics: it is given plain ones.
+    """
+    plain = _WIDE_SPACE.sub(" ", text)
+    try:
+        return list(segment(language, plain))
+    except BaseException as panic:
+        if type(panic).__name__ != "PanicException":  # which is no Exception, and cannot be imported
+            raise
+        return [text]
 
 
 def _moved(text: str, end: int) -> int:
