@@ -38,6 +38,8 @@ lint: $(DEV)  ## Format, lint and types, as before each commit
 bench: $(DEV) $(PEER)  ## The tables of docs/performance.md; BOOKS='books/*.txt' is the text
 	$(VENV)/bin/python -m benchmarks.tokenization --text '$(BOOKS)'
 	$(VENV)/bin/python -m benchmarks.preprocessing --text '$(BOOKS)'
+	$(VENV)/bin/python -m benchmarks.scaling --text '$(BOOKS)' --megabytes 10 300 --grow
+	$(VENV)/bin/python -m benchmarks.reading
 	$(VENV)/bin/python -m benchmarks.pretraining_step --peer-python .venv-bench/bin/python
 
 .PHONY: lock

@@ -5,7 +5,8 @@
 SentencePiece encodes all lines, as they are, in one thread, without making anything of the ids. The job does all that
 `xlnet preprocess` does, with one worker: reads, normalises, tokenises, arranges, samples, encodes, writes, checks. Its
 time runs from when the first worker opens the first file to when the last shard is on the disk: the start of Beam's
-runner is left out, and stated apart. Both are repeated, in turns; the best of each counts.
+runner is left out, and stated apart. Both are repeated, in turns; the best of each counts. The size of the records is
+told for both layouts, in bytes a piece of the text.
 """
 
 import argparse
@@ -32,6 +33,7 @@ def main() -> None:
         for turn in range(arguments.repeats):
             alone.append(sentencepiece_alone([file.path for file in files], vocabulary))
             ours.append(whole_job(arguments, vocabulary, os.path.join(folder, f"data-{turn}")))
+        reference = whole_job(arguments, vocabulary, os.path.join(folder, "data-reference"), layout="reference")
     best_alone = max(alone, key=lambda result: result["pieces_per_second"])
     best_ours = max(ours, key=lambda result: result["pieces_per_second"])
     size = sum(file.bytes for file in files)
@@ -41,6 +43,10 @@ def main() -> None:
         "sentencepiece": best_alone,
         "preprocess": best_ours,
         "ratio": round(best_ours["pieces_per_second"] / best_alone["pieces_per_second"], 3),
+        "record_bytes_per_piece": {
+            "compact": round(best_ours["record_bytes"] / best_ours["pieces_in_records"], 2),
+            "reference": round(reference["record_bytes"] / reference["pieces_in_records"], 2),
+        },
         "repeats": arguments.repeats,
         "machine": {"cpu": processor(), "cores": os.cpu_count()},
     }
@@ -71,7 +77,9 @@ def sentencepiece_alone(paths: list[str], vocabulary: str) -> dict[str, float]:
     return measured(pieces, time.perf_counter() - started)
 
 
-def whole_job(arguments: argparse.Namespace, vocabulary: str, output: str) -> dict[str, float]:
+def whole_job(
+    arguments: argparse.Namespace, vocabulary: str, output: str, *, layout: str = "compact"
+) -> dict[str, float]:
     length = arguments.sequence_length
     settings = CorpusSettings(
         sequence_length=length,
@@ -79,6 +87,7 @@ def whole_job(arguments: argparse.Namespace, vocabulary: str, output: str) -> di
         permutation_size=length // 2,
         predictions=length // 6,
         shards=arguments.shards,
+        layout=layout,
     )
     advances: list[Advance] = []
     started = time.perf_counter()
@@ -87,6 +96,7 @@ def whole_job(arguments: argparse.Namespace, vocabulary: str, output: str) -> di
     return measured(manifest.counts["pieces"], advances[-1].seconds) | {
         "seconds_with_runner": round(total, 2),
         "records": manifest.counts["records"],
+        "pieces_in_records": manifest.counts["pieces_in_records"],
         "record_bytes": sum(shard.bytes for shard in manifest.shards),
     }
 
