@@ -156,6 +156,16 @@ def test_a_lock_that_was_never_used_leaves_no_folder_but_an_older_one_stays(tmp_
     assert tmp_path.is_dir()
 
 
+def test_a_full_disk_does_not_keep_a_run_from_its_lock(tmp_path, monkeypatch):
+    def full(handle, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with storage.locked(str(tmp_path)), pytest.raises(UserError), storage.locked(str(tmp_path)):
+        pytest.fail("a held folder was given out")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_killed_run_lets_go_of_its_folder(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -114,8 +114,9 @@ def locked(folder: str) -> Iterator[None]:
     is_new = not os.path.isdir(folder)
     handle = _held(folder)
     try:
-        os.truncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        with contextlib.suppress(OSError):  # a full disk, say: the lock holds without a name in it
+            os.truncate(handle, 0)
+            os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
     finally:
         with contextlib.suppress(OSError):
