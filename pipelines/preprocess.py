@@ -9,12 +9,14 @@ each other, `pipelines.survey` puts two more steps in front.
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 
 import apache_beam as beam
 
 from pipelines import dataflow, running, steps, survey
+from pipelines import options as beam_options
 from pipelines import output as outputs
 from pipelines.job import Job, Task
 from pipelines.journal import Advance, Journal
@@ -29,6 +31,7 @@ from xlnet.text import Tokenizer
 
 SPLIT = 16 << 20  # bytes of text that one element of the job reads
 SMALLEST = 1 << 20
+OPENED = 8  # files at once; Google's client keeps no more connections than 10
 MOST_SPLITS = 10_000  # more make the job's description too long for Dataflow
 
 
@@ -59,6 +62,8 @@ def run(
     require(workers >= 1, "workers", workers, "1 or more")
     if dataflow.is_wanted(options):
         dataflow.options(options, paths=[output])  # what is missing is told before anything is written
+    else:
+        beam_options.read(options)
     tokenizer = Tokenizer(model)
     with outputs.held(output):
         todo = plan.make(
@@ -72,7 +77,7 @@ def run(
         if not todo.inputs and todo.before is not None:
             outputs.finish(output, todo)
             return todo.before
-        with outputs.filled(output, todo, is_here=running.is_here(options)) as places:
+        with outputs.filled(output, todo, is_here=beam_options.is_here(options)) as places:
             if todo.before is None:
                 storage.publish(storage.join(output, VOCABULARY), model)
             job = Job.of(output, places, todo, cleaning, tokenizer)
@@ -87,11 +92,14 @@ def _tasks(todo: Plan, *, workers: int) -> list[Task]:
     """What the job reads, in pieces that keep all workers busy; how the text is cut changes no byte of the output."""
     total = sum(file.bytes for file in todo.inputs)
     size = max(SMALLEST, min(SPLIT, total // (8 * workers)), total // MOST_SPLITS)
-    return [
-        Task(split, file.source, file.part)
-        for file in todo.inputs
-        for split in documents.splits(storage.File(file.path, file.bytes), size=size)
-    ]
+    found = [storage.File(file.path, file.bytes) for file in todo.inputs]
+    with ThreadPoolExecutor(OPENED) as pool:  # the end of a Parquet file tells where it can be cut
+        splits = pool.map(partial(documents.splits, size=size), found)
+        return [
+            Task(split, file.source, file.part)
+            for file, of_file in zip(todo.inputs, splits, strict=True)
+            for split in of_file
+        ]
 
 
 def _totals(job: Job, tasks: Sequence[Task]) -> dict[str, int]:

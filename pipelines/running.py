@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from pipelines.options import is_here, read
 from xlnet import storage
 from xlnet.errors import UserError, require
 
@@ -47,11 +47,6 @@ class Refusal:
             raise UserError(storage.read_bytes(self.path).decode())
 
 
-def is_here(options: Sequence[str]) -> bool:
-    """Whether the workers are on this machine."""
-    return not any(flag.startswith("--runner") for flag in options)
-
-
 def execute(build: Callable[[beam.Pipeline], None], *, options: Sequence[str], workers: int, refusal: Refusal) -> None:
     """Run a pipeline to its end. Raises UserError for what the user can mend, wherever it was found."""
     require(workers >= 1, "workers", workers, "1 or more")
@@ -64,7 +59,7 @@ def execute(build: Callable[[beam.Pipeline], None], *, options: Sequence[str], w
             flags += ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
             # Each worker warns that it has no folder for registered types, of which there are none.
             logging.getLogger("apache_beam.runners.portability.local_job_service").setLevel(logging.ERROR)
-    with _explained(refusal), beam.Pipeline(runner=runner, options=PipelineOptions(flags)) as pipeline:
+    with _explained(refusal), beam.Pipeline(runner=runner, options=read(flags)) as pipeline:
         build(pipeline)
     refusal.raise_made()
 

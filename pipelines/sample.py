@@ -10,6 +10,8 @@ The sample is the same for any limit.
 import contextlib
 import hashlib
 import math
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,11 +20,12 @@ from functools import partial
 import apache_beam as beam
 
 from pipelines import dataflow
+from pipelines import options as beam_options
 from pipelines.journal import Advance, Journal
 from pipelines.probe import probes
-from pipelines.running import Refusal, execute, is_here
+from pipelines.running import Refusal, execute
 from pipelines.spill import Spill
-from xlnet import sampling, storage
+from xlnet import disk, sampling, storage
 from xlnet.census import Census
 from xlnet.corpus import documents
 from xlnet.corpus.documents import Split
@@ -58,6 +61,12 @@ class Job:
         """Where the census of a source is written."""
         return storage.join(self.folder, f"census-{source}.json")
 
+    @contextlib.contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Ends the job in one line for what the user can mend, such as a full disk."""
+        with self.refusal.catching(), disk.mendable(self.folder):
+            yield
+
     def results(self) -> tuple[Sentences, list[Census]]:
         """What was written; no sentence, no sample."""
         found = storage.read_bytes(self.sample) if storage.exists(self.sample) else bytes(8)
@@ -81,6 +90,8 @@ def draw(
     A folder beside the path `beside`, which all workers must reach, holds what they find while the job runs. `limit`
     is that of the first attempt. `progress` hears how far the stage `sample` (bytes) is, where workers are here.
     """
+    if not dataflow.is_wanted(options):
+        beam_options.read(options)
     limit = first_limit(files, plan) if limit is None else limit
     heard = progress or (lambda advance: None)
     for attempt in range(3):
@@ -118,11 +129,17 @@ def _job(files: Files, plan: Plan, limit: float, *, beside: str, options: Sequen
     named = f"{sorted(files)} {plan} {limit}" if storage.is_remote(beside) else uuid.uuid4().hex
     folder = f"{beside}.{hashlib.sha256(named.encode()).hexdigest()[:12]}.part"
     storage.make_folder(folder)
-    local = folder if is_here(options) and not storage.is_remote(folder) else None
+    local = _local(folder) if beam_options.is_here(options) else None
     try:
         yield Job(folder, plan, limit, Refusal(None if local is None else storage.join(local, "refusal")), Spill(local))
     finally:
+        if local is not None:
+            shutil.rmtree(local, ignore_errors=True)
         storage.remove_folder(folder)
+
+
+def _local(folder: str) -> str:
+    return tempfile.mkdtemp(prefix="xlnet-sample-") if storage.is_remote(folder) else folder
 
 
 def _execute(job: Job, files: Files, *, options: Sequence[str], workers: int) -> None:
@@ -158,7 +175,7 @@ class Sample(beam.DoFn):
     def process(self, element: tuple[int, Split]) -> Iterator[tuple[int, bytes]]:
         """See the class."""
         if not self.job.refusal.is_made:
-            with self.job.refusal.catching():
+            with self.job.refusing():
                 yield from self._sample(*element)
 
     def _sample(self, source: int, split: Split) -> Iterator[tuple[int, bytes]]:
@@ -183,7 +200,7 @@ class Write(beam.DoFn):
         """See the class."""
         key, parts = element
         if not self.job.refusal.is_made:
-            with self.job.refusal.catching():
+            with self.job.refusing():
                 self._write_sample(parts) if key == 0 else self._write_census(key - 1, parts)
 
     def _write_sample(self, parts: Iterable[bytes]) -> None:

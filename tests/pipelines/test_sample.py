@@ -1,5 +1,6 @@
 """The Beam job that samples: the very sample of one process, whatever the limit, the splits and the workers."""
 
+import errno
 import gzip
 import json
 from functools import partial
@@ -11,7 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import sample
 from pipelines.probe import probes
-from xlnet import sampling, storage, vocab
+from xlnet import objects, sampling, storage, vocab
 from xlnet.census import Census
 from xlnet.corpus import documents
 from xlnet.errors import UserError
@@ -132,6 +133,28 @@ def test_what_a_worker_cannot_read_is_one_line(files, tmp_path):
     with pytest.raises(UserError, match=r"gone\.txt does not exist"):
         sample.draw(missing, PLAN, beside=str(tmp_path / "x"), limit=np.inf)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_one_line(files, tmp_path, monkeypatch, capfd):
+    def full(spill, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sample.Spill, "put", full)
+    with pytest.raises(UserError, match="no space left on device; make room"):
+        sample.draw(files, PLAN, beside=str(tmp_path / "x"))
+    assert capfd.readouterr().err == ""
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_store_that_refuses_is_one_line(files, bucket, monkeypatch, capfd):
+    def refuse(path, content):
+        raise UserError(f"{path} cannot be written; ask for the right")
+
+    monkeypatch.setattr(objects, "publish", refuse)
+    with pytest.raises(UserError, match=r"gs://bucket/x.*/sample cannot be written"):
+        sample.draw(files, PLAN, beside="gs://bucket/x")
+    assert capfd.readouterr().err == ""
+    assert not bucket
 
 
 def test_text_without_a_sentence(tmp_path):
