@@ -81,11 +81,17 @@ def run(
             if todo.before is None:
                 storage.publish(storage.join(output, VOCABULARY), model)
             job = Job.of(output, places, todo, cleaning, tokenizer)
-            tasks = _tasks(todo, workers=workers)
-            with Journal(places.spill).followed(progress or (lambda advance: None), totals=_totals(job, tasks)):
-                if not _execute(job, todo, tasks, options=options, workers=workers):
-                    return None
-    return Manifest.read(output)
+            is_done = _carry_out(todo, job, options=options, workers=workers, progress=progress)
+    return Manifest.read(output) if is_done else None
+
+
+def _carry_out(
+    todo: Plan, job: Job, *, options: Sequence[str], workers: int, progress: Callable[[Advance], None] | None
+) -> bool:
+    """Do what there is to do; False where the options only ask for its description."""
+    tasks = _tasks(todo, workers=workers)
+    with Journal(job.places.spill).followed(progress or (lambda advance: None), totals=_totals(job, tasks)):
+        return _execute(job, todo, tasks, options=options, workers=workers)
 
 
 def _tasks(todo: Plan, *, workers: int) -> list[Task]:

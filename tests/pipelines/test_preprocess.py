@@ -4,6 +4,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
@@ -16,7 +17,7 @@ import sentencepiece
 
 from pipelines import job, output, preprocess, steps
 from xlnet import storage
-from xlnet.corpus import accounts, layouts, shards, streams, tokenized
+from xlnet.corpus import accounts, documents, layouts, plan, shards, streams, tokenized
 from xlnet.corpus.cleaning import CleaningSettings
 from xlnet.corpus.manifest import Manifest
 from xlnet.corpus.settings import CorpusSettings
@@ -559,3 +560,43 @@ def test_the_layout_of_the_original_is_complete(text, vocabulary, tmp_path):
     (tmp_path / "out/.work/claim.json").write_text("{}")
     run(text, tmp_path / "out", vocabulary, settings)
     assert content(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("size", [300, 5000])
+def test_where_the_text_is_cut_shows_nowhere(size, pages, vocabulary, tmp_path, monkeypatch):
+    """Neither in the records nor in what is told of what is not in them, with its lines."""
+    notice = "All rights reserved, and nothing of this may be copied by any means whatever."
+    good = ["\n".join([*page, notice]) for page in pages]
+    bad = [b"this \xff is no UTF-8", b"too short", b"with a \0 in it", "\u0301".encode(), b"#$%& @@@ ### +++ === ###"]
+    every = [*map(str.encode, [*good, *good[:5]]), *bad * 5]
+    random.Random(0).shuffle(every)
+    for name, part in (("a.txt", every[::2]), ("b.txt", every[1::2])):
+        (tmp_path / name).write_bytes(b"\n\n".join(part))
+    clean = CleaningSettings(
+        least_characters=12,
+        most_symbols=0.5,
+        drop_duplicate_documents=True,
+        drop_duplicate_paragraphs=True,
+        drop_near_duplicates=True,
+    )
+    whole = run([tmp_path / "*.txt"], tmp_path / "whole", vocabulary, cleaning=clean)
+    assert len(whole.dead_letter_reasons) == 2
+    assert {"too short", "symbols", "duplicate paragraph", "near duplicate"} <= set(whole.removed)
+    monkeypatch.setattr(preprocess, "SMALLEST", 1)
+    monkeypatch.setattr(preprocess, "SPLIT", size)
+    cut = run([tmp_path / "*.txt"], tmp_path / "cut", vocabulary, cleaning=clean)
+    assert cut == whole
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+def test_files_are_opened_side_by_side_to_be_cut_and_keep_their_order(text, vocabulary, monkeypatch):
+    together, real = threading.Barrier(3), documents.splits
+
+    def slow(file, *, size):
+        together.wait(timeout=20)  # each goes on when all are there
+        return real(file, size=size)
+
+    monkeypatch.setattr(documents, "splits", slow)
+    inputs = tuple(plan.Input(str(path), path.stat().st_size, "", 0, 0) for path in text)
+    tasks = preprocess._tasks(plan.Plan(SMALL, {}, "", (), inputs, {0: 0}), workers=1)
+    assert [task.split.path for task in tasks] == [str(path) for path in text]
