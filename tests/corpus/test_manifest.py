@@ -107,4 +107,5 @@ def test_a_damaged_manifest_is_refused(folder, manifest, change, message):
 def test_the_summary_names_what_was_dropped(manifest):
     assert manifest.summary()["rejected documents"] == "1 (1 NUL byte)"
     assert manifest.summary()["removed documents"] == "2 too short"
+    assert "removed paragraphs" not in manifest.summary()
     assert manifest.summary()["bytes"] == 7

@@ -133,12 +133,17 @@ class Manifest:
         """What a person wants to know first, by name."""
         counts = self.counts
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.dead_letter_reasons.items()))
-        removed = ", ".join(f"{of['documents']:,} {reason}" for reason, of in sorted(self.removed.items()))
+        removed = {
+            f"removed {kind}": ", ".join(
+                f"{of[kind]:,} {reason}" for reason, of in sorted(self.removed.items()) if of[kind]
+            )
+            for kind in ("documents", "paragraphs")
+        }
         parts = 1 + max(shard.part for shard in self.shards)
         return {
             "documents": counts["documents_out"],
             "rejected documents": f"{counts['dead_letters']:,} ({reasons})" if reasons else 0,
-            **({"removed documents": removed} if removed else {}),
+            **{name: what for name, what in removed.items() if what},
             "characters": counts["characters"],
             "pieces": counts["pieces"],
             "pieces dropped": counts["pieces_dropped"],
