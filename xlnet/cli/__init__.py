@@ -5,7 +5,7 @@ import sys
 from types import ModuleType
 
 from xlnet import __version__
-from xlnet.cli import evaluate, export, finetune, inspect, pipeline, preprocess, pretrain, report, train_vocab
+from xlnet.cli import convert, evaluate, export, finetune, inspect, pipeline, preprocess, pretrain, report, train_vocab
 from xlnet.errors import UserError
 from xlnet.flags import Parser
 
@@ -16,11 +16,12 @@ VERBS: dict[str, ModuleType] = {  # each with SUMMARY, flags(parser) and run(par
     "pretrain": pretrain,
     "finetune": finetune,
     "evaluate": evaluate,
+    "convert": convert,
     "export": export,
     "report": report,
     "pipeline": pipeline,
 }
-TRAINS = ("pretrain", "finetune", "evaluate", "export")
+TRAINS = ("pretrain", "finetune", "evaluate", "convert", "export")
 
 
 def main(arguments: list[str] | None = None) -> int:

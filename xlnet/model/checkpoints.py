@@ -4,7 +4,6 @@ Weights are known by the reference's variable names.
 """
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +15,13 @@ from keras import ops
 from xlnet import storage
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
+from xlnet.model.reference_names import without_task
 from xlnet.model.weight_files import WEIGHTS, stored_weights
 
 FORMAT = "xlnet-model/1"
 CONFIG, REFERENCE_CONFIG = "config.json", "xlnet_config.json"
 VOCABULARY = "spiece.model"
-
-_TASK_SCOPE = re.compile(r"^(model/(?:classification|regression))_[^/]+/")
+TRAINING_STATE = "training-state.safetensors"  # what a converted checkpoint held beside weights; nothing here reads it
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,8 @@ def load_config(path: str) -> ModelConfig:
 
 def _parse(content: dict[str, Any], path: str) -> ModelConfig:
     try:
+        if "model_type" in content:
+            raise UserError("it is Hugging Face's; `xlnet convert` makes a model directory of its folder")
         if "format" not in content:
             return ModelConfig.from_reference(content)
         if content["format"] != FORMAT:
@@ -114,7 +115,7 @@ def load_weights(model: keras.layers.Layer, path: str) -> LoadReport:
     path = str(path)
     with stored_weights(path) as stored:
         wanted = reference_variables(model)
-        names = {_TASK_SCOPE.sub(r"\1/", name): name for name in stored.shapes}
+        names = {without_task(name): name for name in stored.shapes}
         loaded = [name for name in wanted if name in names]
         missing = [name for name in wanted if name not in names]
         _refuse_misfits(wanted, names, stored.shapes, loaded, missing, path)
@@ -168,6 +169,30 @@ def save_model(
     head: dict[str, Any] | None,
     provenance: dict[str, Any],
 ) -> None:
+    """Publish a model directory of a model: see `write_model`."""
+    arrays = {name: ops.convert_to_numpy(variable) for name, variable in reference_variables(model).items()}
+    write_model(
+        directory,
+        arrays,
+        config=config,
+        vocabulary=vocabulary,
+        text=text,
+        head=head,
+        provenance=provenance,
+    )
+
+
+def write_model(
+    directory: str,
+    weights: Mapping[str, np.ndarray],
+    *,
+    config: ModelConfig,
+    vocabulary: str,
+    text: dict[str, Any],
+    head: dict[str, Any] | None,
+    provenance: dict[str, Any],
+    training_state: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Publish a model directory whole: weights, both configurations, the vocabulary (a path).
 
     Raises UserError when the directory already holds something or the vocabulary is missing.
@@ -175,10 +200,6 @@ def save_model(
     from safetensors.numpy import save_file
 
     pieces = storage.read_bytes(str(vocabulary))
-    arrays = {
-        name: np.ascontiguousarray(ops.convert_to_numpy(variable))
-        for name, variable in reference_variables(model).items()
-    }
     content = {
         "format": FORMAT,
         "model": config.to_dict(),
@@ -188,7 +209,10 @@ def save_model(
         "provenance": provenance,
     }
     with storage.publishing(str(directory), marker=CONFIG) as folder:
-        save_file(arrays, folder / WEIGHTS, metadata={"format": FORMAT})
+        for name, arrays in {WEIGHTS: weights, TRAINING_STATE: training_state}.items():
+            if arrays:
+                whole = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+                save_file(whole, folder / name, metadata={"format": FORMAT})
         storage.publish(str(folder / VOCABULARY), pieces)
         storage.publish_json(str(folder / REFERENCE_CONFIG), config.to_reference())
         storage.publish_json(str(folder / CONFIG), content)

@@ -1,27 +1,18 @@
-"""Named arrays in files: safetensors, and checkpoints of TensorFlow, which is imported only for those."""
+"""Named arrays in files: safetensors, or checkpoints of TensorFlow."""
 
 import contextlib
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from xlnet import storage
 from xlnet.errors import UserError
+from xlnet.model import tensorflow_checkpoints
+from xlnet.model.stored import Stored
 
 WEIGHTS = "model.safetensors"
-
-# What a training run of the reference leaves beside the weights.
-_TRAINING_STATE = re.compile(r"(/adam_[mv]|/Adam(_1)?|^global_step|^beta[12]_power|^learning_rate)$")
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Named arrays in a file: their shapes, and a way to read one."""
-
-    shapes: dict[str, tuple[int, ...]]
-    read: Callable[[str], np.ndarray]
+WIDENED = ("F16", "BF16")  # half precision becomes float32, which holds each of its values
 
 
 @contextlib.contextmanager
@@ -32,59 +23,37 @@ def stored_weights(path: str) -> Iterator[Stored]:
     """
     weights = path if path.endswith(".safetensors") else storage.join(path, WEIGHTS)
     if storage.exists(weights):
-        with storage.local_copy(weights) as local:
-            yield _read_safetensors(local, weights)
-    else:
-        yield _read_reference(path)
-
-
-def _read_safetensors(local: str, path: str) -> Stored:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        arrays = load_file(local)
-    except (SafetensorError, ValueError, OSError) as error:
-        raise UserError(f"{path} is not a whole safetensors file ({error}); copy it again") from None
-    return Stored({name: array.shape for name, array in arrays.items()}, arrays.__getitem__)
-
-
-def _read_reference(path: str) -> Stored:
-    prefix = _checkpoint_prefix(path)
-    try:
-        import tensorflow as tf
-    except ImportError:
+        with stored_safetensors(weights) as stored:
+            yield stored
+        return
+    prefix = tensorflow_checkpoints.find_prefix(path)
+    if prefix is None:
         raise UserError(
-            f"{path} is a TensorFlow checkpoint and TensorFlow is not installed; "
-            "install it, or convert the checkpoint where it is"
-        ) from None
-    damage = (tf.errors.OpError, RuntimeError, ValueError, IndexError)  # what its reader says of broken files
-    try:
-        reader = tf.train.load_checkpoint(prefix)
-        shapes = reader.get_variable_to_shape_map()
-    except damage as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{prefix} is not a whole checkpoint ({reason}); copy it again") from None
-    weights = {name: tuple(shape) for name, shape in shapes.items() if not _TRAINING_STATE.search(name)}
+            f"no weights at {path}: neither {WEIGHTS} in it nor {path}.index, nor another checkpoint; "
+            "give a model directory, or a checkpoint's prefix or folder"
+        )
+    with tensorflow_checkpoints.stored_variables(prefix) as stored:
+        names = [name for name in stored.shapes if not tensorflow_checkpoints.is_training_state(name)]
+        yield Stored({name: stored.shapes[name] for name in names}, stored.read)
 
-    def read(name: str) -> np.ndarray:
+
+@contextlib.contextmanager
+def stored_safetensors(path: str) -> Iterator[Stored]:
+    """The arrays of a safetensors file, half precision as float32. Raises UserError when it is missing or broken."""
+    from safetensors import SafetensorError, safe_open
+
+    if not storage.exists(path):
+        raise UserError(f"{path} does not exist")
+    with storage.local_copy(path) as local, contextlib.ExitStack() as opened:
         try:
-            return reader.get_tensor(name)
-        except damage as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{prefix} is not a whole checkpoint ({reason}); copy it again") from None
+            file = opened.enter_context(safe_open(local, framework="numpy"))
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+            kinds = {name: part.get_dtype() for name, part in slices.items()}
+        except (SafetensorError, ValueError, OSError) as error:
+            raise UserError(f"{path} is not a whole safetensors file ({error}); copy it again") from None
+        yield Stored(shapes, lambda name: _widened(file.get_tensor(name), kinds[name]))
 
-    return Stored(weights, read)
 
-
-def _checkpoint_prefix(path: str) -> str:
-    """The prefix of the newest checkpoint at a path: the prefix itself, one of its files, or its folder."""
-    prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
-    if storage.exists(f"{prefix}.index"):
-        return prefix
-    try:
-        found = [file.path for file in storage.match([storage.join(path, "*.index")])]
-    except UserError as error:
-        raise UserError(f"no weights at {path}: neither {WEIGHTS} in it nor {prefix}.index; {error}") from None
-    newest = max(found, key=lambda name: [int(digits) for digits in re.findall(r"-(\d+)\.index$", name)])
-    return newest.removesuffix(".index")
+def _widened(array: Any, kind: str) -> np.ndarray:
+    return array.astype(np.float32) if kind in WIDENED else array

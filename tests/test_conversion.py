@@ -1,0 +1,354 @@
+"""A model from one format into another and back: the same bits, or one line that says why not."""
+
+import json
+import re
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from safetensors.numpy import load_file, save_file
+
+from xlnet import cli, conversion
+from xlnet.conversion import Assumptions, convert
+from xlnet.errors import UserError
+from xlnet.model.backbone import Backbone
+from xlnet.model.checkpoints import load_weights, reference_variables, save_model
+from xlnet.model.config import ModelConfig
+from xlnet.model.heads import SequenceClassifier
+from xlnet.model.reference_names import head_shapes, trunk_shapes
+from xlnet.serving.predictor import Predictor
+
+Golden = Callable[[str], Path]
+CONFIG = ModelConfig(
+    vocab_size=500, layers=2, model_dim=16, heads=2, head_dim=8, feedforward_dim=32, attention_dropout=0.0
+)
+COLUMNS = {"text": "body", "pair": None, "label": "stars", "header": None}
+HEAD = {
+    "task": "classification",
+    "classes": ["no", "yes", "perhaps"],
+    "summary": "mean",
+    "projection": True,
+    "sequence_length": 48,
+    "columns": COLUMNS,
+}
+
+
+def variables(prefix: Path | str) -> dict[str, np.ndarray]:
+    reader = tf.train.load_checkpoint(str(prefix))
+    return {name: np.asarray(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map()}
+
+
+def same(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
+    assert set(found) == set(wanted)
+    for name, array in wanted.items():
+        assert found[name].dtype == array.dtype, name
+        assert found[name].tobytes() == array.tobytes(), name
+
+
+@pytest.fixture
+def saved(tmp_path, vocabulary) -> Path:
+    """A classifier's model directory."""
+    save_model(
+        str(tmp_path / "saved"),
+        SequenceClassifier(CONFIG, classes=3, summary="mean", seed=1),
+        config=CONFIG,
+        vocabulary=vocabulary,
+        text={"lower": True, "keep_accents": False},
+        head=HEAD,
+        provenance={"stage": "finetuning"},
+    )
+    return tmp_path / "saved"
+
+
+@pytest.fixture
+def reference(tmp_path, golden) -> Path:
+    """A training checkpoint of the reference as its run leaves it, with its vocabulary."""
+    folder = tmp_path / "reference"
+    shutil.copytree(golden("train_ckpt_adamwd_cos_layerdecay"), folder)
+    shutil.copy(golden("tiny_a/xlnet_config.json"), folder)
+    shutil.copy(golden("spiece.model"), folder)
+    folder.chmod(0o755)
+    return folder
+
+
+def test_the_names_and_shapes_are_those_of_the_models():
+    for tied in (False, True):
+        config = ModelConfig(**{**CONFIG.to_dict(), "untie_biases": not tied})
+        model = Backbone(config).reference_variables()
+        assert {name: tuple(weight.shape) for name, weight in model.items()} == trunk_shapes(config)
+    known = {**trunk_shapes(CONFIG), **head_shapes(CONFIG)}
+    for classes in (None, 3):
+        model = reference_variables(SequenceClassifier(CONFIG, classes=classes, summary="attn"))
+        for name, weight in model.items():
+            assert all(size in (None, at) for at, size in zip(weight.shape, known[name], strict=True)), name
+
+
+@pytest.mark.parametrize("name", ["tiny_a", "tiny_b"])
+def test_a_released_checkpoint_comes_back_bit_for_bit(golden: Golden, tmp_path, name):
+    given = Assumptions(vocabulary=str(golden("spiece.model")))
+    summary = convert(f"{golden(name)}/xlnet_model.ckpt", str(tmp_path / "ours"), to="xlnet", assumed=given)
+    assert summary["from"] == "tensorflow"
+    assert summary["head"] == "language-model"
+    convert(str(tmp_path / "ours"), str(tmp_path / "back"), to="tensorflow")
+    same(variables(tmp_path / "back/xlnet_model.ckpt"), variables(golden(name) / "xlnet_model.ckpt"))
+    ours, theirs = ((place / "xlnet_config.json").read_text() for place in (tmp_path / "back", golden(name)))
+    assert json.loads(ours) == json.loads(theirs)
+    assert (tmp_path / "back/spiece.model").read_bytes() == golden("spiece.model").read_bytes()
+    files = sorted(path.name for path in (tmp_path / "back").iterdir())
+    assert files == [
+        "spiece.model", "xlnet_config.json", "xlnet_model.ckpt.data-00000-of-00001", "xlnet_model.ckpt.index",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", [["tensorflow"], ["xlnet", "tensorflow"]])
+def test_optimizer_slots_and_the_step_are_kept(reference, tmp_path, way):
+    original = variables(reference / "model.ckpt-6")
+    assert any(name.endswith("/adam_m") for name in original)
+    place = reference
+    for number, kind in enumerate(way):
+        summary = convert(str(place), str(tmp_path / str(number)), to=kind)
+        assert summary["weights"] + summary["training_state"] == len(original)
+        assert summary["training_state"] == 1 + 2 * summary["weights"]  # the step, and two slots a weight
+        place = tmp_path / str(number)
+    same(variables(tf.train.latest_checkpoint(str(place))), original)
+
+
+def test_where_the_slots_go_is_said(reference, tmp_path):
+    summary = convert(str(reference), str(tmp_path / "ours"), to="xlnet")
+    state = load_file(tmp_path / "ours/training-state.safetensors")
+    assert summary["training_state"] == len(state) > 0
+    assert state["global_step"] == 6
+    assert any("training-state.safetensors" in note for note in summary["notes"])
+    assert not set(state) & set(load_file(tmp_path / "ours/model.safetensors"))
+    summary = convert(str(tmp_path / "ours"), str(tmp_path / "theirs"), to="hugging-face")
+    assert any("are left out" in note for note in summary["notes"])
+
+
+def test_graph_code_restores_what_was_written(saved, tmp_path):
+    convert(str(saved), str(tmp_path / "out"), to="tensorflow", task="imdb")
+    wanted = load_file(saved / "model.safetensors")
+    kernel = wanted["model/classification/logit/kernel"]
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        with tf.compat.v1.variable_scope("model/classification_imdb/logit"):
+            made = tf.compat.v1.get_variable("kernel", kernel.shape, tf.float32)
+        tf.compat.v1.train.Saver().restore(session, str(tmp_path / "out/xlnet_model.ckpt"))
+        np.testing.assert_array_equal(session.run(made), kernel)
+
+
+@pytest.mark.parametrize("name", ["cls_last", "cls_mean_noproj", "cls_attn", "reg_first", "race", "squad"])
+def test_every_head_of_the_reference_comes_back(golden: Golden, vocabulary, tmp_path, monkeypatch, name):
+    """Its vocabulary was not recorded, so a size is not compared here."""
+    monkeypatch.setattr(conversion, "_check_vocabulary", lambda *_, **__: None)
+    source = tmp_path / "reference"
+    shutil.copytree(golden(f"heads/{name}"), source)
+    shutil.copy(golden("heads/xlnet_config.json"), source)
+    original = variables(source / "model.ckpt")
+    ways = ["xlnet", "tensorflow"] if name == "cls_attn" else ["xlnet", "hugging-face", "xlnet", "tensorflow"]
+    place, task = source, "sts-b" if name == "reg_first" else name
+    for number, kind in enumerate(ways):
+        given = Assumptions(vocabulary=vocabulary)
+        convert(str(place), str(tmp_path / str(number)), to=kind, assumed=given, task=task)
+        place = tmp_path / str(number)
+    found = variables(place / "xlnet_model.ckpt")
+    mask = found.pop("model/transformer/mask_emb/mask_emb")  # fine-tuned models of the reference have none
+    assert not mask.any()
+    unnamed = {re.sub("^model/classification_[^/]+/", f"model/classification_{task}/", key): array
+               for key, array in original.items()}  # fmt: skip
+    same(found, unnamed if len(ways) > 2 else original)
+
+
+def test_a_head_of_the_reference_answers(golden: Golden, vocabulary, tmp_path, monkeypatch):
+    monkeypatch.setattr(conversion, "_check_vocabulary", lambda *_, **__: None)
+    monkeypatch.setattr("xlnet.serving.predictor.load_tokenizer", lambda directory: None)
+    source = tmp_path / "reference"
+    shutil.copytree(golden("heads/cls_mean_noproj"), source)
+    shutil.copy(golden("heads/xlnet_config.json"), source)
+    given = Assumptions(vocabulary=vocabulary, classes=tuple("abcde"), summary="mean", sequence_length=16)
+    convert(str(source), str(tmp_path / "ours"), to="xlnet", assumed=given)
+    predictor = Predictor.load(str(tmp_path / "ours"))
+    assert predictor.classes == list("abcde")
+    recorded = np.load(golden("heads/cls_mean_noproj.npz"))
+    inputs = {"pieces": "input_ids", "segments": "segment_ids", "padding": "input_mask"}
+    found = predictor.model({ours: recorded[f"in/{theirs}"] for ours, theirs in inputs.items()})
+    np.testing.assert_allclose(np.asarray(found), recorded["out/logits"], atol=2e-5)
+
+
+def test_there_and_back_by_way_of_hugging_face(saved, tmp_path):
+    convert(str(saved), str(tmp_path / "theirs"), to="hugging-face")
+    summary = convert(str(tmp_path / "theirs"), str(tmp_path / "back"), to="xlnet")
+    assert summary["notes"] == []
+    same(load_file(tmp_path / "back/model.safetensors"), load_file(saved / "model.safetensors"))
+    before, after = (json.loads((place / "config.json").read_text()) for place in (saved, tmp_path / "back"))
+    for part in ("model", "head", "text", "vocabulary_sha256"):
+        assert before[part] == after[part], part
+    assert after["provenance"]["from"] == "hugging-face"
+
+
+def test_tied_biases_come_back_tied_only_if_they_are(tmp_path, vocabulary):
+    config = ModelConfig(**{**CONFIG.to_dict(), "untie_biases": False})
+    save_model(str(tmp_path / "ours"), Backbone(config), config=config, vocabulary=vocabulary,
+               text={"lower": False, "keep_accents": False}, head=None, provenance={})  # fmt: skip
+    convert(str(tmp_path / "ours"), str(tmp_path / "theirs"), to="hugging-face")
+    convert(str(tmp_path / "theirs"), str(tmp_path / "back"), to="xlnet")
+    same(load_file(tmp_path / "back/model.safetensors"), load_file(tmp_path / "ours/model.safetensors"))
+    arrays = load_file(tmp_path / "theirs/model.safetensors")
+    arrays["transformer.layer.1.rel_attn.r_w_bias"][0, 0] += 1  # as after fine-tuning there
+    save_file(arrays, tmp_path / "theirs/model.safetensors")
+    convert(str(tmp_path / "theirs"), str(tmp_path / "untied"), to="xlnet")
+    content = json.loads((tmp_path / "untied/config.json").read_text())
+    assert content["model"]["untie_biases"]
+    found = load_file(tmp_path / "untied/model.safetensors")["model/transformer/r_w_bias"]
+    assert found.shape == (2, 2, 8)
+    assert (found[1] - found[0])[0, 0] == pytest.approx(1)
+
+
+def test_half_precision_is_widened(saved, tmp_path):
+    convert(str(saved), str(tmp_path / "theirs"), to="hugging-face")
+    path = tmp_path / "theirs/model.safetensors"
+    arrays = {name: array.astype(np.float16) for name, array in load_file(path).items()}
+    save_file(arrays, path)
+    convert(str(tmp_path / "theirs"), str(tmp_path / "back"), to="xlnet")
+    found = load_file(tmp_path / "back/model.safetensors")["model/transformer/seg_embed"]
+    assert found.dtype == np.float32
+    wanted = load_file(saved / "model.safetensors")["model/transformer/seg_embed"].astype(np.float16)
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_the_exact_gelu_is_told_of(saved, tmp_path):
+    convert(str(saved), str(tmp_path / "theirs"), to="hugging-face")
+    edit(tmp_path / "theirs", ff_activation="gelu")
+    summary = convert(str(tmp_path / "theirs"), str(tmp_path / "back"), to="xlnet")
+    assert any("gelu" in note for note in summary["notes"])
+
+
+def edit(folder: Path, **changes: object) -> None:
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(content | changes))
+
+
+def change(**arrays: np.ndarray | None) -> Callable[[Path], None]:
+    """Replaces tensors of a folder's weights by name, with two underscores for a dot; None removes one."""
+
+    def apply(folder: Path) -> None:
+        kept = load_file(folder / "model.safetensors")
+        for key, array in arrays.items():
+            name = key.replace("__", ".")
+            kept.pop(name, None)
+            if array is not None:
+                kept[name] = array
+        save_file(kept, folder / "model.safetensors")
+
+    return apply
+
+
+def half(path: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / path).write_bytes((folder / path).read_bytes()[:1000])
+
+
+def with_header_of_nothing(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", 2) + b"[]")
+
+
+ONES = np.ones((500, 16), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "model.safetensors").unlink(), "has no model.safetensors"),
+        (lambda folder: (folder / "spiece.model").unlink(), "beside .*, or --vocabulary"),
+        (lambda folder: (folder / "spiece.model").write_text("x"), "is not a SentencePiece model"),
+        (lambda folder: (folder / "config.json").unlink(), "is no model: neither a model directory"),
+        (lambda folder: (folder / "config.json").write_text("{"), "is not JSON"),
+        (half("model.safetensors"), "is not a whole safetensors file"),
+        (with_header_of_nothing, "is not a whole safetensors file"),
+        (lambda folder: edit(folder, model_type="bert"), "model_type is 'bert'"),
+        (lambda folder: edit(folder, n_layer=3), r"lacks transformer.layer.2.rel_attn"),
+        (lambda folder: edit(folder, n_layer=1), "does not have: transformer.layer.1"),
+        (lambda folder: edit(folder, d_inner=64), r"shape \[32\] .* says \[64\]"),
+        (lambda folder: edit(folder, n_layer="2"), "layers is '2'"),
+        (lambda folder: edit(folder, n_head=0, d_head=None), "config.json: "),
+        (lambda folder: edit(folder, ff_activation="silu"), "ff_activation is 'silu', known are"),
+        (lambda folder: edit(folder, attn_type="uni"), "attn_type is 'uni'"),
+        (lambda folder: edit(folder, layer_norm_eps=1e-5), "layer_norm_eps is 1e-05"),
+        (lambda folder: edit(folder, architectures=["XLNetForTokenClassification"]), "has no counterpart here"),
+        (lambda folder: edit(folder, summary_activation="relu"), "summary_activation is 'relu'"),
+        (lambda folder: edit(folder, summary_type="attn"), "summary_type is 'attn'"),
+        (change(qa_outputs__bias=ONES), "does not have: qa_outputs.bias"),
+        (change(lm_loss__weight=ONES), "lm_loss.weight that is not transformer.word_embedding.weight"),
+        (change(logits_proj__bias=None), "lacks model/classification/logit/bias"),
+        (change(transformer__word_embedding__weight=ONES[:400]), r"shape \[400, 16\] .* says \[500, 16\]"),
+        (change(transformer__word_embedding__weight=ONES.astype("float64")), "is float64 .* wanted is float32"),
+        (change(transformer__word_embedding__weight=ONES.astype("int64")), "is int64 .* wanted is float32"),
+        (change(transformer__layer__0__rel_attn__r_w_bias=np.ones((3, 8), np.float32)), "r_w_bias in different shapes"),
+    ],
+)
+def test_a_bad_folder_is_one_line(saved, tmp_path, damage, said):
+    convert(str(saved), str(tmp_path / "theirs"), to="hugging-face")
+    damage(tmp_path / "theirs")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=said) as caught:
+        convert(str(tmp_path / "theirs"), str(tmp_path / "out"), to="xlnet")
+    assert "\n" not in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "xlnet_config.json").unlink(), "no configuration of a model"),
+        (lambda folder: (folder / "model.ckpt-6.index").unlink(), "is no model"),
+        (half("model.ckpt-6.data-00000-of-00001"), "is not a whole checkpoint"),
+        (half("model.ckpt-6.index"), "is not a whole checkpoint"),
+        (lambda folder: (folder / "spiece.model").unlink(), "or --vocabulary"),
+    ],
+)
+def test_a_bad_checkpoint_is_one_line(reference, tmp_path, damage, said):
+    for path in reference.iterdir():
+        path.chmod(0o644)
+    damage(reference)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=said) as caught:
+        convert(str(reference), str(tmp_path / "out"), to="xlnet")
+    assert "\n" not in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_hugging_face_cannot_hold_is_refused(golden: Golden, tmp_path):
+    with pytest.raises(UserError, match=r"model_dim = heads \* head_dim, this model has 24 = "):
+        convert(str(golden("tiny_b")), str(tmp_path / "out"), to="hugging-face")
+    shutil.copytree(golden("heads/cls_attn"), tmp_path / "attn")
+    shutil.copy(golden("heads/xlnet_config.json"), tmp_path / "attn")
+    with pytest.raises(UserError, match="by attention"):
+        convert(str(tmp_path / "attn"), str(tmp_path / "out"), to="hugging-face")
+
+
+def test_a_vocabulary_of_another_size_is_refused(saved, golden: Golden, tmp_path):
+    given = Assumptions(vocabulary=str(golden("spiece.model")))
+    with pytest.raises(UserError, match="is 2000, wanted is 500"):
+        convert(str(saved), str(tmp_path / "out"), to="hugging-face", assumed=given)
+
+
+def test_a_hugging_face_folder_is_no_start(saved, tmp_path):
+    convert(str(saved), str(tmp_path / "theirs"), to="hugging-face")
+    from xlnet.model.checkpoints import load_config
+
+    with pytest.raises(UserError, match="xlnet convert"):
+        load_config(str(tmp_path / "theirs"))
+
+
+def test_the_verb(saved, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("xlnet.frameworks.load", lambda: None)
+    assert cli.main(["convert", str(saved), str(tmp_path / "out"), "--to", "tensorflow"]) == 0
+    told = capsys.readouterr().out
+    assert "classification" in told
+    assert "note: classes, from 0: ['no', 'yes', 'perhaps']" in told
+    assert cli.main(["convert", str(saved), str(tmp_path / "out"), "--to", "tensorflow"]) == 2
+    assert "already holds something" in capsys.readouterr().err
+    assert cli.main(["convert", str(tmp_path / "none"), str(tmp_path / "new"), "--to", "xlnet"]) == 2
+    assert "is no model" in capsys.readouterr().err
+    assert load_weights(Backbone(CONFIG), str(tmp_path / "out")).missing == ()

@@ -1,0 +1,191 @@
+"""What is converted: a model directory, a checkpoint of the reference, or a Hugging Face folder, read whole."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xlnet import storage
+from xlnet.errors import UserError
+from xlnet.model import checkpoints, hugging_face, hugging_face_folders, reference_names, tensorflow_checkpoints
+from xlnet.model.config import ModelConfig
+from xlnet.model.weight_files import WEIGHTS, stored_safetensors
+
+OURS, TENSORFLOW, HUGGING_FACE = KINDS = ("xlnet", "tensorflow", "hugging-face")
+SUMMARIES = ("last", "first", "mean")
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What an input may leave unsaid, and is then taken from here."""
+
+    vocabulary: str | None = None  # None: the spiece.model beside the weights
+    lower: bool = False
+    keep_accents: bool = False
+    classes: tuple[str, ...] | None = None  # None: 0, 1, ...
+    summary: str = "last"
+    sequence_length: int = 128
+
+
+@dataclass(frozen=True)
+class Input:
+    """A model as any of the three formats holds it: weights and training state under the reference's names.
+
+    `vocabulary` is a path, or None where there is none; `notes` say what a reader should know.
+    """
+
+    kind: str
+    path: str
+    config: ModelConfig
+    weights: Mapping[str, np.ndarray]
+    training_state: Mapping[str, np.ndarray]
+    vocabulary: str | None
+    text: dict[str, bool]
+    head: dict[str, Any] | None
+    provenance: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read(path: str, assumed: Assumptions) -> Input:
+    """Read a model of whichever kind lies at `path`. Raises UserError when it is none, or not whole."""
+    kind = recognise(path)
+    readers = {OURS: _read_directory, TENSORFLOW: _read_checkpoint, HUGGING_FACE: _read_folder}
+    found = readers[kind](path, assumed)
+    reference_names.check(found.weights, found.config, where=found.path)
+    return found
+
+
+def recognise(path: str) -> str:
+    """Which of KINDS lies at a path. Raises UserError when it is none of them."""
+    described = storage.join(path, checkpoints.CONFIG)
+    if storage.exists(described):
+        content = storage.read_json(described)
+        if isinstance(content, dict) and "model_type" in content:
+            return HUGGING_FACE
+        if isinstance(content, dict) and "format" in content:
+            return OURS
+    if tensorflow_checkpoints.find_prefix(path) is not None:
+        return TENSORFLOW
+    raise UserError(
+        f"{path} is no model: neither a model directory, nor the prefix or folder of a TensorFlow checkpoint, "
+        "nor a Hugging Face folder with its config.json; name one of them"
+    )
+
+
+def _read_directory(path: str, assumed: Assumptions) -> Input:
+    content = checkpoints.read_description(path)
+    config = checkpoints.load_config(path)
+    state_file = storage.join(path, checkpoints.TRAINING_STATE)
+    return Input(
+        kind=OURS,
+        path=path,
+        config=config,
+        weights=_arrays(storage.join(path, WEIGHTS)),
+        training_state=_arrays(state_file) if storage.exists(state_file) else {},
+        vocabulary=_vocabulary(path, assumed),
+        text=content["text"],
+        head=content["head"],
+        provenance=content.get("provenance"),
+    )
+
+
+def _read_checkpoint(path: str, assumed: Assumptions) -> Input:
+    prefix = tensorflow_checkpoints.find_prefix(path)
+    assert prefix is not None
+    folder = prefix.rpartition("/")[0] or "."
+    config = checkpoints.load_config(folder)
+    with tensorflow_checkpoints.stored_variables(prefix) as stored:
+        arrays = stored.arrays()
+    state = {name for name in arrays if tensorflow_checkpoints.is_training_state(name)}
+    weights = {name: array for name, array in arrays.items() if name not in state}
+    return Input(
+        kind=TENSORFLOW,
+        path=prefix,
+        config=config,
+        weights=weights,
+        training_state={name: arrays[name] for name in sorted(state)},
+        vocabulary=_vocabulary(folder, assumed),
+        text={"lower": assumed.lower, "keep_accents": assumed.keep_accents},
+        head=_assumed_head(weights, assumed, path=prefix),
+    )
+
+
+def _assumed_head(weights: Mapping[str, np.ndarray], assumed: Assumptions, *, path: str) -> dict[str, Any] | None:
+    kind = reference_names.head_of(weights)
+    if kind not in ("classification", "regression"):
+        return None
+    kernel = next(name for name in weights if re.fullmatch(reference_names.HEADS[kind], name))
+    by_attention = f"{reference_names.SUMMARY}summary_bias" in weights
+    return {
+        "task": kind,
+        "classes": _classes(weights[kernel].shape[-1], assumed, path=path) if kind == "classification" else None,
+        "summary": "attn" if by_attention else assumed.summary,
+        "projection": f"{reference_names.SUMMARY}summary/kernel" in weights,
+        "sequence_length": assumed.sequence_length,
+        "columns": dict(COLUMNS),
+    }
+
+
+COLUMNS = {"text": "text", "pair": None, "label": "label", "header": None}
+
+
+def _classes(count: int, assumed: Assumptions, *, path: str) -> list[str]:
+    names = [str(number) for number in range(count)] if assumed.classes is None else list(assumed.classes)
+    if len(names) != count:
+        raise UserError(f"{path} has {count} classes, --classes names {len(names)}; name each of them")
+    return names
+
+
+def _read_folder(path: str, assumed: Assumptions) -> Input:
+    where = storage.join(path, checkpoints.CONFIG)
+    content = storage.read_json(where)
+    tokenizer_file = storage.join(path, hugging_face_folders.TOKENIZER_CONFIG)
+    tokenizer = storage.read_json(tokenizer_file) if storage.exists(tokenizer_file) else {}
+    weights_file = storage.join(path, WEIGHTS)
+    if not storage.exists(weights_file):
+        raise UserError(
+            f"{path} has no {WEIGHTS}; save the model in one safetensors file (save_pretrained of transformers does)"
+        )
+    arrays = _arrays(weights_file)
+    config = hugging_face_folders.read_config(content, tied=hugging_face.are_tied(arrays), where=where)
+    kind = hugging_face_folders.head_kind(content, where=where)
+    return Input(
+        kind=HUGGING_FACE,
+        path=path,
+        config=config,
+        weights=hugging_face.from_hugging_face(arrays, config, head=kind, where=weights_file),
+        training_state={},
+        vocabulary=_vocabulary(path, assumed),
+        text=hugging_face_folders.read_text(tokenizer),
+        head=_head(content, tokenizer, assumed, kind=kind, where=where),
+        notes=(EXACT_GELU,) if hugging_face_folders.is_exact_gelu(content) else (),
+    )
+
+
+EXACT_GELU = (
+    "its ff_activation is 'gelu', which Hugging Face computes exactly and the reference, as this project, by tanh: "
+    "outputs differ in the fourth decimal; weights that the reference trained are nearer to what they were"
+)
+
+
+def _head(
+    content: Mapping[str, Any], tokenizer: Mapping[str, Any], assumed: Assumptions, *, kind: str | None, where: str
+) -> dict[str, Any] | None:
+    if kind not in ("classification", "regression"):
+        return None
+    head = hugging_face_folders.read_head(content, tokenizer, kind=kind, where=where)
+    head["sequence_length"] = head["sequence_length"] or assumed.sequence_length
+    head["columns"] = head["columns"] or dict(COLUMNS)
+    return head
+
+
+def _arrays(path: str) -> dict[str, np.ndarray]:
+    with stored_safetensors(path) as stored:
+        return stored.arrays()
+
+
+def _vocabulary(folder: str, assumed: Assumptions) -> str | None:
+    beside = storage.join(folder, checkpoints.VOCABULARY)
+    return assumed.vocabulary or (beside if storage.exists(beside) else None)

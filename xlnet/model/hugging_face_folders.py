@@ -1,0 +1,167 @@
+"""The JSON files of a Hugging Face folder: sizes, head and text settings, to and from this project's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from xlnet.errors import UserError
+from xlnet.model.config import LAYER_NORM_EPSILON, ModelConfig
+from xlnet.model.hugging_face import ARCHITECTURES
+
+TOKENIZER_CONFIG = "tokenizer_config.json"
+SIZES = {  # its keys, ours, and what it takes where its file says nothing
+    "vocab_size": ("vocab_size", 32000),
+    "n_layer": ("layers", 24),
+    "d_model": ("model_dim", 1024),
+    "n_head": ("heads", 16),
+    "d_inner": ("feedforward_dim", 4096),
+    "dropout": ("dropout", 0.1),
+    "initializer_range": ("initializer_stddev", 0.02),
+    "clamp_len": ("clamp_length", -1),
+}
+TANH_GELU = "gelu_new"  # the reference's gelu; Hugging Face's "gelu" is the exact one
+ACTIVATIONS = {
+    TANH_GELU: "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "gelu_python_tanh": "gelu",
+    "gelu_accurate": "gelu",
+    "gelu_fast": "gelu",
+    "gelu": "gelu",
+    "relu": "relu",
+}
+FIXED = {"attn_type": "bi", "same_length": False, "layer_norm_eps": LAYER_NORM_EPSILON}
+IDENTITY = "linear"
+
+
+def read_config(content: Mapping[str, Any], *, tied: bool, where: str) -> ModelConfig:
+    """A model's sizes from the content of config.json. `tied`: the biases are the same in all layers.
+
+    Raises UserError for another kind of model and for what an XLNet here cannot be.
+    """
+    if content.get("model_type") != "xlnet":
+        raise UserError(f"{where}: model_type is {content.get('model_type')!r}, wanted is 'xlnet'")
+    for key, wanted in FIXED.items():
+        if content.get(key, wanted) != wanted:
+            raise UserError(f"{where}: {key} is {content[key]!r}, a model here has {wanted!r}; it cannot be converted")
+    activation = content.get("ff_activation", "gelu")
+    if activation not in ACTIVATIONS:
+        raise UserError(f"{where}: ff_activation is {activation!r}, known are {', '.join(ACTIVATIONS)}")
+    sizes = {ours: content.get(key, default) for key, (ours, default) in SIZES.items()}
+    sizes["attention_dropout"] = content.get("attention_dropout", sizes["dropout"])
+    try:
+        head_dim = content.get("d_head") or sizes["model_dim"] // sizes["heads"]
+        return ModelConfig(
+            **sizes,
+            head_dim=head_dim,
+            activation=ACTIVATIONS[activation],
+            untie_biases=not (tied and content.get("untie_r") is False),
+        )
+    except (UserError, TypeError, ZeroDivisionError) as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def is_exact_gelu(content: Mapping[str, Any]) -> bool:
+    """Whether the model computes the exact gelu, from which the reference's differs by up to 5e-4."""
+    return content.get("ff_activation", "gelu") == "gelu"
+
+
+def head_kind(content: Mapping[str, Any], *, where: str) -> str | None:
+    """The kind of head that config.json names. Raises UserError for a class that has no counterpart."""
+    named = (content.get("architectures") or ["XLNetModel"])[0]
+    if named == ARCHITECTURES["classification"]:
+        is_rating = content.get("problem_type") == "regression" or _labels(content) == 1
+        return "regression" if is_rating else "classification"
+    for kind, architecture in ARCHITECTURES.items():
+        if named == architecture:
+            return kind
+    known = ", ".join(sorted(set(ARCHITECTURES.values())))
+    raise UserError(f"{where} is of a {named}, which has no counterpart here; known are {known}")
+
+
+def read_head(content: Mapping[str, Any], tokenizer: Mapping[str, Any], *, kind: str, where: str) -> dict[str, Any]:
+    """A model directory's description of a classification or regression head, from what a folder says of it.
+
+    Raises UserError where the summary is computed in a way that is not known here.
+    """
+    summary, projection = content.get("summary_type", "last"), content.get("summary_use_proj", True)
+    summary = "last" if summary == "cls_index" else summary  # which is the last one where none is given
+    if summary not in ("last", "first", "mean") or content.get("summary_proj_to_labels"):
+        raise UserError(f"{where}: summary_type is {summary!r}, known are last, first and mean, projected to model_dim")
+    activation = content.get("summary_activation", "tanh")
+    if activation not in (("tanh",) if projection else (None, "", IDENTITY)):
+        raise UserError(
+            f"{where}: summary_activation is {activation!r} with summary_use_proj {projection}; "
+            f"known are tanh with a projection and {IDENTITY} without"
+        )
+    count = _labels(content)
+    names = content.get("id2label") or {}
+    kept = content.get("xlnet_head") or {}
+    return {
+        "task": kind,
+        "classes": [str(names.get(str(i), i)) for i in range(count)] if kind == "classification" else None,
+        "summary": summary,
+        "projection": projection,
+        "sequence_length": kept.get("sequence_length") or _length(tokenizer),
+        "columns": kept.get("columns"),
+    }
+
+
+def _labels(content: Mapping[str, Any]) -> int:
+    return content.get("num_labels") or len(content.get("id2label") or {"0": "", "1": ""})
+
+
+def _length(tokenizer: Mapping[str, Any]) -> int | None:
+    length = tokenizer.get("model_max_length")
+    return length if isinstance(length, int) and length <= 1 << 20 else None  # it writes 1e30 for "any"
+
+
+def read_text(tokenizer: Mapping[str, Any]) -> dict[str, bool]:
+    """How text is normalised, from the content of tokenizer_config.json."""
+    return {
+        "lower": bool(tokenizer.get("do_lower_case", False)),
+        "keep_accents": bool(tokenizer.get("keep_accents", False)),
+    }
+
+
+def write_config(config: ModelConfig, *, kind: str | None, head: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The content of config.json. Raises UserError for a summary that Hugging Face does not have."""
+    content: dict[str, Any] = {key: getattr(config, ours) for key, (ours, _) in SIZES.items()}
+    content |= {
+        **FIXED,
+        "architectures": [ARCHITECTURES[kind]],
+        "model_type": "xlnet",
+        "d_head": config.head_dim,
+        "ff_activation": TANH_GELU if config.activation == "gelu" else config.activation,
+        "attention_dropout": config.attention_dropout,  # not read there: it has one rate for both
+        "untie_r": config.untie_biases,
+        "tie_word_embeddings": True,
+        "mem_len": None,
+        "summary_last_dropout": config.dropout,
+    }
+    content |= {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 5}
+    if head is None:
+        return content
+    if head["summary"] == "attn":
+        raise UserError("the model sums its text up by attention, which Hugging Face's XLNet cannot; fine-tune another")
+    content |= {
+        "summary_type": head["summary"],
+        "summary_use_proj": head["projection"],
+        "summary_activation": "tanh" if head["projection"] else IDENTITY,
+        "xlnet_head": {"sequence_length": head["sequence_length"], "columns": head["columns"]},
+    }
+    labels = head["classes"] or ["LABEL_0"]
+    content["id2label"] = {str(number): name for number, name in enumerate(labels)}
+    content["label2id"] = {name: number for number, name in enumerate(labels)}
+    content["problem_type"] = "regression" if head["classes"] is None else "single_label_classification"
+    return content
+
+
+def write_tokenizer_config(text: Mapping[str, bool], *, sequence_length: int | None) -> dict[str, Any]:
+    """The content of tokenizer_config.json."""
+    content = {
+        "tokenizer_class": "XLNetTokenizer",
+        "do_lower_case": text["lower"],
+        "keep_accents": text["keep_accents"],
+        "remove_space": True,
+        "padding_side": "left",
+    }
+    return content if sequence_length is None else content | {"model_max_length": sequence_length}
