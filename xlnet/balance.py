@@ -9,7 +9,6 @@ DROPPED = {  # reasons for which pieces are in no record
     "short": "dropped: in streams shorter than a window",
     "batch": "dropped: cut off to make rows equally long",
 }
-REPAIRED = "repaired"  # a reason of cleaning that mends text and takes none away
 
 
 @dataclass(frozen=True)

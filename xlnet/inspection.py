@@ -8,7 +8,7 @@ from rich.text import Text
 
 from xlnet import balance, storage
 from xlnet.corpus import layouts, reference
-from xlnet.corpus.manifest import COUNTS, Manifest
+from xlnet.corpus.manifest import COUNTS, REPAIRED, Manifest
 from xlnet.corpus.reference import Original
 from xlnet.drawing import Drawing, Piece, draw
 from xlnet.errors import UserError
@@ -93,7 +93,7 @@ def _text(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for reason, number in manifest.dead_letter_reasons.items():
         yield f"dead: {reason}", f"{number:,}"
     for reason, removed in manifest.removed.items():
-        kept = "" if reason != balance.REPAIRED else " (mended and kept)"
+        kept = "" if reason != REPAIRED else " (mended and kept)"
         yield f"removed: {reason}", ", ".join(f"{n:,} {what}" for what, n in removed.items() if n) + kept
     for reason, number in manifest.dropped.items():
         yield f"dropped: {reason}", f"{number:,}"

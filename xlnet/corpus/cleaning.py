@@ -12,12 +12,13 @@ from ftfy.badness import is_bad
 
 from xlnet.corpus.characters import SPACE, SYMBOL, codes, kinds
 from xlnet.corpus.documents import EXCERPT, DeadLetter, Document
+from xlnet.corpus.manifest import REPAIRED
 from xlnet.errors import require
 
 TOO_SHORT = "too short"
 TOO_LONG = "too long"
 SYMBOLS = "symbols"
-REPAIRED = "repaired"
+
 
 EOP = "<eop>"
 BLOCK = 1 << 20  # characters that are looked up at once
@@ -61,11 +62,6 @@ class CleaningSettings:
         require(is_room, "most_characters", self.most_characters, f"0 (any number) or at least {most}")
         require(self.shortest_duplicate >= 0, "shortest_duplicate", self.shortest_duplicate, "0 or more")
         require(0 <= self.most_symbols <= 1, "most_symbols", self.most_symbols, "a share from 0 to 1")
-
-    @property
-    def compares(self) -> bool:
-        """Whether documents are compared with each other beyond what one key tells."""
-        return self.drop_duplicate_paragraphs or self.drop_near_duplicates
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from xlnet.corpus import cleaning, documents, paragraphs
 from xlnet.corpus.cleaning import CleaningSettings, Removal
 from xlnet.corpus.documents import EXCERPT, DeadLetter, Document, Split
+from xlnet.corpus.manifest import REPAIRED
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.corpus.tally import Removed, Tally
 
@@ -46,7 +47,7 @@ def _prepared(
         _removed(tally, result.reason).add(example, documents=1, characters=result.characters)
         return None
     if result is not document:
-        _removed(tally, cleaning.REPAIRED).add(cleaning.repair_example(document, result), documents=1)
+        _removed(tally, REPAIRED).add(cleaning.repair_example(document, result), documents=1)
     return result
 
 

@@ -18,6 +18,7 @@ VOCABULARY = "spiece.model"
 PIECE_COUNTS = "piece-counts.npy"
 DEAD_LETTERS = "dead-letters.jsonl"
 REMOVED = "removed.jsonl"
+REPAIRED = "repaired"  # counted with what was removed, and kept
 
 
 @dataclass(frozen=True)
@@ -133,17 +134,11 @@ class Manifest:
         """What a person wants to know first, by name."""
         counts = self.counts
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.dead_letter_reasons.items()))
-        removed = {
-            f"removed {kind}": ", ".join(
-                f"{of[kind]:,} {reason}" for reason, of in sorted(self.removed.items()) if of[kind]
-            )
-            for kind in ("documents", "paragraphs")
-        }
         parts = 1 + max(shard.part for shard in self.shards)
         return {
             "documents": counts["documents_out"],
             "rejected documents": f"{counts['dead_letters']:,} ({reasons})" if reasons else 0,
-            **{name: what for name, what in removed.items() if what},
+            **self._removals(),
             "characters": counts["characters"],
             "pieces": counts["pieces"],
             "pieces dropped": counts["pieces_dropped"],
@@ -153,6 +148,16 @@ class Manifest:
             + (f" of {parts} parts" if parts > 1 else ""),
             "bytes": sum(shard.bytes for shard in self.shards),
         }
+
+    def _removals(self) -> dict[str, str]:
+        """What cleaning did, by what it did it to."""
+        removed = {reason: of for reason, of in sorted(self.removed.items()) if reason != REPAIRED}
+        told = {
+            f"removed {kind}": ", ".join(f"{of[kind]:,} {reason}" for reason, of in removed.items() if of[kind])
+            for kind in ("documents", "paragraphs")
+        }
+        told["repaired documents"] = f"{self.removed[REPAIRED]['documents']:,}" if REPAIRED in self.removed else ""
+        return {name: what for name, what in told.items() if what}
 
     def require(self, **settings: Any) -> None:
         """Raises UserError, with both values, where the data were made with other settings than these."""

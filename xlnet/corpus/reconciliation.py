@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from xlnet.corpus.cleaning import REPAIRED
-from xlnet.corpus.manifest import Manifest
+from xlnet.corpus.manifest import REPAIRED, Manifest
 from xlnet.corpus.plan import Plan
 from xlnet.corpus.shards import ShardSummary
 from xlnet.corpus.tally import Tally

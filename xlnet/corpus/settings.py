@@ -1,5 +1,6 @@
 """How text becomes training records."""
 
+import re
 from dataclasses import dataclass
 
 from xlnet.errors import require
@@ -55,6 +56,8 @@ class CorpusSettings:
         _require(self, "span_alpha", self.span_alpha >= self.span_beta, f"at least span_beta ({self.span_beta})")
         _require(self, "shards", 1 <= self.shards <= 99_999, "1 to 99,999")
         _require(self, "passes", self.passes >= 1, "at least 1")
+        is_code = re.fullmatch(r"[a-z]{2,3}([-_][A-Za-z]+)*", self.language) is not None
+        _require(self, "language", is_code, "an ISO 639 code, such as 'en' or 'zh'")
         _require(self, "layout", self.layout in LAYOUTS, " or ".join(map(repr, LAYOUTS)))
         rows = self.reference_cores * (2 if self.bidirectional else 1)
         _require(self, "reference_cores", self.reference_cores >= 1, "at least 1")
