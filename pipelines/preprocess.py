@@ -111,7 +111,8 @@ def _tasks(todo: Plan, *, workers: int) -> list[Task]:
 def _totals(job: Job, tasks: Sequence[Task]) -> dict[str, int]:
     """How much each stage has to do: bytes to read, shards to write."""
     size = sum(task.split.bytes for task in tasks)
-    surveyed = {"compare": size} if job.cleaning.compares else {}
+    kinds = len(survey.kinds(job.cleaning))
+    surveyed = {"compare": kinds * size} if kinds else {}
     return surveyed | {"tokenize": size, "write": job.settings.shards * len(job.first_pass)}
 
 
@@ -131,8 +132,8 @@ def build(pipeline: beam.Pipeline, *, job: Job, todo: Plan, tasks: Sequence[Task
     """Put the steps of the job into a pipeline."""
     numbered = [(number, [task.to_bytes()]) for number, task in enumerate(tasks)]
     read = pipeline | "Splits" >> beam.Create(numbered, reshuffle=True).with_output_types(tuple[int, list[bytes]])
-    if job.cleaning.compares:
-        read = read | "Compare" >> survey.Compare(job)
+    for kind in survey.kinds(job.cleaning):
+        read = read | f"Compare {kind}" >> survey.Compare(job, kind)
     (
         read
         | "Tokenize" >> beam.ParDo(steps.Tokenize(job)).with_output_types(tuple[int, bytes])

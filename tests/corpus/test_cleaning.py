@@ -25,7 +25,6 @@ def reason(settings: CleaningSettings, *lines: str) -> str | None:
 def test_nothing_is_done_unasked():
     odd = document("!", "schÃ¶n")
     assert cleaning.clean(odd, CleaningSettings()) is odd
-    assert not CleaningSettings().compares
 
 
 def test_lengths_are_in_characters_of_text():

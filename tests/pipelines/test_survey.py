@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import preprocess
+from xlnet.corpus import tokenized
 from xlnet.corpus.cleaning import CleaningSettings
 from xlnet.corpus.settings import CorpusSettings
 
@@ -123,3 +124,20 @@ def test_filters_count_what_they_take(long_pages, vocabulary, tmp_path):
     assert made.counts["documents_in"] == len(long_pages) + 3
     assert made.counts["documents_out"] == len(long_pages) + 1
     assert made.counts["documents_removed"] == 2
+
+
+def test_a_near_duplicate_that_goes_takes_no_paragraph_along(long_pages, vocabulary, tmp_path):
+    """What it shares with another document stays in that one, also where it would have been the one to keep it."""
+    notice = "All rights reserved, and nothing of this may be copied by any means whatever."
+    first, other = ([f"In {n}, line {k}: {line}" for k, line in enumerate(long_pages[n])] for n in (0, 1))
+    noted, other = [*first, notice], [*other, notice]
+
+    def order(seed):
+        return sorted((0, 1, 2), key=lambda n: tokenized.document_key([first, noted, other][n], seed=seed))
+
+    seed = next(seed for seed in range(100) if order(seed) == [0, 1, 2])
+    both = CleaningSettings(drop_duplicate_paragraphs=True, drop_near_duplicates=True)
+    text = write(tmp_path / "a.txt", [noted, first, other])
+    made = run([text], tmp_path / "out", vocabulary, both, settings=replace(SMALL, seed=seed, shards=1))
+    assert {reason: of["documents"] for reason, of in made.removed.items()} == {"near duplicate": 1}
+    assert made.counts["characters"] == sum(len(line) for page in (first, other) for line in page)
