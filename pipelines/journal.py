@@ -62,11 +62,20 @@ class Journal:
         follower.start()
         try:
             yield
+            self._close(totals)
         finally:
             over.set()
             follower.join()
             with contextlib.suppress(OSError):
                 os.remove(self.path)
+
+    def _close(self, totals: dict[str, int]) -> None:
+        """At a good end all is done, also what nobody had to do, such as shards without text."""
+        lines, _ = self._lines(0)
+        for stage, total in totals.items():
+            left = total - sum(amounts[0] for name, amounts, _ in lines if name == stage)
+            if left > 0:
+                self.note(stage, left)
 
     def _follow(self, progress: Callable[[Advance], None], totals: dict[str, int], over: threading.Event) -> None:
         done = {stage: [0, 0, 0] for stage in totals}
