@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from xlnet.errors import UserError, require
@@ -30,7 +30,10 @@ class Prices:
 
     def __post_init__(self) -> None:
         require(self.vcpus >= 1, "vcpus", self.vcpus, "1 or more")
-        require(self.speed > 0, "speed", self.speed, "more than 0")
+        require(0 < self.speed < math.inf, "speed", self.speed, "more than 0")
+        for name, value in asdict(self).items():
+            if name != "currency":
+                require(0 <= value < math.inf, name, value, "0 or more")
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "Prices":
@@ -78,7 +81,8 @@ class Work:
         if self.hours(most) > deadline:
             raise UserError(
                 f"deadline_hours is {deadline:g}, {self.hours(most):.2f} is the least: one file or shard alone takes "
-                f"{max(self.longest_read, self.longest_write):,.0f} s; set more shards, unpack or divide packed files"
+                f"{max(self.longest_read, self.longest_write):,.0f} s, and the start {START:,.0f} s; give more time, "
+                "set more shards, unpack or divide packed files"
             )
         low, high = 0, most  # low cores are too few, high enough
         while high - low > 1:

@@ -43,7 +43,7 @@ def run(
     Bytes are those of the files, also where they are packed. With `prices` there is a `cost`, with a deadline there
     are `workers`. Raises UserError where the job would, and for a deadline that no number of workers can keep.
     """
-    priced = Prices.of(prices) if prices else None
+    priced = None if prices is None else Prices.of(prices)
     require(deadline_hours is None or deadline_hours > 0, "deadline_hours", deadline_hours, "more than 0")
     model = storage.read_bytes(vocabulary)
     vocab.check(model)

@@ -103,6 +103,9 @@ def test_verbs_that_read_text(refused, verb, words, said):
         ("--vocabulary=good.model --workers=0", "workers is 0"),
         ("--vocabulary=good.model --output=full", "already holds something"),
         ("--vocabulary=good.model --predictions=99", "predictions is 99"),
+        ("--vocabulary=good.model --prices=empty", "--prices goes with --estimate"),
+        ("--vocabulary=good.model --deadline=2", "--deadline goes with --estimate"),
+        ("--vocabulary=good.model --estimate --prices=empty", "prices: currency, vcpu_hour"),
     ],
 )
 def test_preprocess(refused, words, said):

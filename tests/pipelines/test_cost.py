@@ -32,7 +32,7 @@ def test_hours_are_start_reading_and_writing():
 @given(work=works, deadline=st.floats(0.01, 1000))
 def test_no_fewer_cores_keep_a_deadline(work, deadline):
     if work.hours(10**12) > deadline:
-        with pytest.raises(UserError, match=r"is the least: one file or shard alone takes"):
+        with pytest.raises(UserError, match=r"is the least: one file or shard alone takes .* s, and the start 300 s"):
             work.cores_for(deadline)
         return
     cores = work.cores_for(deadline)
@@ -73,6 +73,8 @@ def test_the_prices_of_the_repository_are_read():
         ({"vcpu_hour": "cheap"}, "vcpu_hour is 'cheap', wanted is a number"),
         ({"vcpus": 0}, "vcpus is 0, wanted is 1 or more"),
         ({"speed": 0}, "speed is 0.0, wanted is more than 0"),
+        ({"shuffle_gb": -1}, "shuffle_gb is -1.0, wanted is 0 or more"),
+        ({"memory_gb": float("nan")}, "memory_gb is nan, wanted is 0 or more"),
     ],
 )
 def test_prices_that_cannot_be(changes, message):

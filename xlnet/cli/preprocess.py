@@ -48,6 +48,9 @@ def run(parsed: argparse.Namespace) -> None:
     if parsed.estimate:
         _estimate(parsed, settings, cleaning)
         return
+    for name in ("deadline", "prices"):
+        if getattr(parsed, name) is not None:
+            raise UserError(f"--{name} goes with --estimate; add it, or leave --{name} out")
     if parsed.output is None:
         raise UserError("--output is missing: name the folder of the data set")
     from pipelines import preprocess
@@ -76,7 +79,7 @@ def _estimate(parsed: argparse.Namespace, settings: Any, cleaning: Any) -> None:
     from xlnet.settings import parse_mapping
 
     prices = None
-    if parsed.prices:
+    if parsed.prices is not None:
         prices = parse_mapping(storage.read_bytes(parsed.prices), where=parsed.prices, wanted="prices")
     found = estimate.run(
         parsed.files,
