@@ -26,6 +26,8 @@ from xlnet.errors import UserError
         ({"shards": 0}, "shards"),
         ({"passes": 0}, "passes"),
         ({"seed": -1}, "seed"),
+        ({"language": ""}, "language"),
+        ({"language": "English"}, "language"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_wanted(values, name):
