@@ -72,6 +72,19 @@ def test_a_part_without_text_has_no_passes(folder):
     assert make(folder, ["a.txt", "b.txt"], add=False).inputs == ()
 
 
+@pytest.mark.parametrize("add", [True, False])
+def test_a_file_that_is_there_does_not_change_its_source(folder, add):
+    with pytest.raises(UserError, match=r"a\.txt belongs to the source 'text' in .*, 'books' is asked for"):
+        plan.make(
+            str(folder / "data"),
+            sources.parse([f"books={folder}/a.txt:2", str(folder / "b.txt")]),
+            settings=SETTINGS,
+            cleaning=asdict(CleaningSettings()),
+            vocabulary="a" * 64,
+            add=add,
+        )
+
+
 def test_a_file_is_asked_for_its_checksum_once(folder, monkeypatch):
     asked, real = [], storage.checksum
     monkeypatch.setattr(storage, "checksum", lambda path: asked.append(path) or real(path))

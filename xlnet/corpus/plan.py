@@ -98,6 +98,7 @@ def _lacking(plan: Plan, before: Manifest, *, add: bool) -> Plan:
     _require_same(plan, before)
     old = [Input(**entry) for entry in before.inputs]
     known = {file.content for file in old}
+    _require_owners(plan, before, old)
     new = [file for file in plan.inputs if file.content not in known]
     named = {file.content for file in plan.inputs}
     again: list[Input] = []
@@ -113,6 +114,21 @@ def _lacking(plan: Plan, before: Manifest, *, add: bool) -> Plan:
     if not add:
         raise _occupied(before, f"without {len(new)} of the files" if new else f"of {before.settings.passes} passes")
     return replace(plan, inputs=tuple(sorted([*again, *new])), first_pass=first_pass)
+
+
+def _require_owners(plan: Plan, before: Manifest, old: Sequence[Input]) -> None:
+    """Raises UserError for a file that is there as another source's, whose weight is not the one that is asked for."""
+    owners: dict[tuple[int, str], set[int]] = {}
+    for file in old:
+        owners.setdefault(file.content, set()).add(file.source)
+    for file in plan.inputs:
+        found = owners.get(file.content, {file.source})
+        if file.source not in found:
+            was, asked = plan.sources[min(found)], plan.sources[file.source]
+            raise UserError(
+                f"{file.path} belongs to the source {was.name!r} in {before.directory}, {asked.name!r} is asked for; "
+                "ask for the same, or name a new folder"
+            )
 
 
 def _occupied(before: Manifest, what: str) -> UserError:
