@@ -215,8 +215,24 @@ def test_too_little_text_is_refused_with_counts(vocabulary, tmp_path):
         [tmp_path / "a.txt"],
         vocabulary,
     )
-    (tmp_path / "a.txt").write_bytes(b"\xff\n\n\xff\n")
-    refused(tmp_path, "no document to write: 1 files with 2 rejected", [tmp_path / "a.txt"], vocabulary)
+    (tmp_path / "a.txt").write_bytes(b"\xff\n\n\xff\n\nA document.\n")
+    refused(
+        tmp_path,
+        "no document to write: 1 files with 2 rejected and 1 removed documents",
+        [tmp_path / "a.txt"],
+        vocabulary,
+        cleaning=CleaningSettings(least_characters=100),
+    )
+
+
+def test_too_little_text_for_the_rows_of_the_original_names_them(text, vocabulary, tmp_path):
+    refused(
+        tmp_path,
+        r"in 3 shards: none fills 2000 rows with a window of 64 each; .* fewer reference_rows",
+        text,
+        vocabulary,
+        replace(SMALL, layout="reference", reference_rows=2000),
+    )
 
 
 def test_bad_input_is_refused(text, vocabulary, tmp_path):

@@ -98,16 +98,22 @@ def totals(ledger: Ledger, made: Manifest, *, unknown: int) -> dict[str, Any]:
     if not documents:
         reasons = ", ".join([*made.dead_letter_reasons, *made.removed]) or "no text"
         raise UserError(
-            f"there is no document to write: {len(made.inputs)} files with {dead + gone:,} rejected documents "
-            f"({reasons})"
+            f"there is no document to write: {len(made.inputs)} files with {dead:,} rejected and {gone:,} removed "
+            f"documents ({reasons})"
         )
     if all(source["weight"] == 1 for source in made.sources) and in_pass != pieces - duplicates["pieces"]:
         raise UserError(_lossy(f"{pieces - duplicates['pieces']:,} pieces were to be written, {in_pass:,} were"))
     if not counts["records"]:
         settings = made.settings
+        where = f"{documents:,} documents have {pieces:,} pieces, in {settings.shards} shards"
+        if settings.layout == "reference":
+            raise UserError(
+                f"{where}: none fills {settings.reference_rows} rows with a window of {settings.sequence_length} each; "
+                "give more text, fewer shards, fewer reference_rows, or a smaller sequence_length"
+            )
         raise UserError(
-            f"{documents:,} documents have {pieces:,} pieces, in {settings.shards} shards: none fills a window of "
-            f"{settings.sequence_length}; give more text, fewer shards, or a smaller sequence_length"
+            f"{where}: none fills a window of {settings.sequence_length}; give more text, fewer shards, or a smaller "
+            "sequence_length"
         )
     return {"counts": counts, "dropped": dict(sorted(dropped.items()))}
 
