@@ -1,9 +1,11 @@
 """A model from one format into another and back: the same bits, or one line that says why not."""
 
+import importlib.util
 import json
 import re
 import shutil
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -339,6 +341,30 @@ def test_a_hugging_face_folder_is_no_start(saved, tmp_path):
 
     with pytest.raises(UserError, match="xlnet convert"):
         load_config(str(tmp_path / "theirs"))
+
+
+def load(name: str):
+    """A file of this folder, which is no test."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).resolve().parent / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_format_may_lie_in_a_bucket(saved, tmp_path, monkeypatch):
+    pytest.importorskip("google.cloud.storage")
+    server, kept = load("storage_server"), load("storage_objects")
+    with server.serving(kept.Objects("b")) as service:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", service.address)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        place = str(saved)
+        for number, kind in enumerate(["tensorflow", "xlnet", "hugging-face", "xlnet", "tensorflow"]):
+            convert(place, f"gs://b/{number}", to=kind, task="imdb")
+            place = f"gs://b/{number}"
+        convert(f"{place}/xlnet_model.ckpt", str(tmp_path / "here"), to="tensorflow")
+    wanted = load_file(saved / "model.safetensors")
+    found = variables(tmp_path / "here/xlnet_model.ckpt")
+    same({name.replace("_imdb", ""): array for name, array in found.items()}, wanted)
 
 
 def test_the_verb(saved, tmp_path, capsys, monkeypatch):

@@ -166,7 +166,7 @@ def _read_folder(path: str, assumed: Assumptions) -> Input:
 
 EXACT_GELU = (
     "its ff_activation is 'gelu', which Hugging Face computes exactly and the reference, as this project, by tanh: "
-    "outputs differ in the fourth decimal; weights that the reference trained are nearer to what they were"
+    "outputs differ by some thousandths; weights that the reference trained are nearer to what they were"
 )
 
 
