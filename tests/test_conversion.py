@@ -377,4 +377,7 @@ def test_the_verb(saved, tmp_path, capsys, monkeypatch):
     assert "already holds something" in capsys.readouterr().err
     assert cli.main(["convert", str(tmp_path / "none"), str(tmp_path / "new"), "--to", "xlnet"]) == 2
     assert "is no model" in capsys.readouterr().err
+    saved.rename(tmp_path / "model")
+    assert cli.main(["convert", str(tmp_path), str(tmp_path / "new"), "--to", "xlnet"]) == 2
+    assert "is a run; give the model in it" in capsys.readouterr().err
     assert load_weights(Backbone(CONFIG), str(tmp_path / "out")).missing == ()

@@ -68,6 +68,8 @@ def recognise(path: str) -> str:
             return OURS
     if tensorflow_checkpoints.find_prefix(path) is not None:
         return TENSORFLOW
+    if storage.exists(storage.join(path, "model", checkpoints.CONFIG)):
+        raise UserError(f"{path} is a run; give the model in it, {storage.join(path, 'model')}")
     raise UserError(
         f"{path} is no model: neither a model directory, nor the prefix or folder of a TensorFlow checkpoint, "
         "nor a Hugging Face folder with its config.json; name one of them"
