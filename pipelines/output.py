@@ -53,7 +53,13 @@ def filled(output: str, plan: Plan, *, is_here: bool) -> Iterator[Places]:
 
     Raises UserError when the output holds something else, or another run's unfinished work.
     """
-    claim = _claim(output, plan)
+    try:
+        claim = _claim(output, plan)
+    except UserError:
+        if not storage.is_remote(output):
+            with contextlib.suppress(OSError):  # as when the disk is full before anything is claimed
+                os.rmdir(storage.join(output, WORK))
+        raise
     work = storage.join(output, WORK, uuid.uuid4().hex)
     spill = _spill(work) if is_here else None
     try:

@@ -185,3 +185,14 @@ def test_the_last_step_may_be_repeated_when_its_answer_was_lost(place, text, voc
     made = run(text, folder, vocabulary, add=True)
     made.verify()
     assert (made.revision, len(made.inputs)) == (1, 3)
+
+
+def test_a_claim_that_could_not_be_written_leaves_nothing(text, vocabulary, tmp_path, monkeypatch):
+    def full(path, content):
+        storage.make_folder(str(tmp_path / "out/.work"))
+        raise UserError("no space left on device")
+
+    monkeypatch.setattr(storage, "create", full)
+    with pytest.raises(UserError, match="no space left"):
+        preprocess.run([str(text[0])], str(tmp_path / "out"), vocabulary=vocabulary, settings=SMALL)
+    assert list(tmp_path.iterdir()) == []
