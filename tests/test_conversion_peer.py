@@ -39,6 +39,7 @@ OURS = {  # name -> the class of theirs, configuration and head of ours
 }
 MADE = {  # name -> the class of theirs, and its settings
     "theirs": ("XLNetLMHeadModel", {}),
+    "their-gelu": ("XLNetLMHeadModel", {"ff_activation": "gelu"}),
     "their-relu": ("XLNetLMHeadModel", {"ff_activation": "relu", "clamp_len": 5}),
     "their-classes": ("XLNetForSequenceClassification", {"num_labels": 3, "summary_type": "first"}),
     "their-rating": ("XLNetForSequenceClassification", {"num_labels": 1}),
@@ -76,7 +77,7 @@ def batch(seed: int = 3, rows: int = 3, length: int = 12) -> dict[str, np.ndarra
 
 def inputs_of(name: str) -> dict[str, np.ndarray]:
     given = batch()
-    if name not in ("language", "tied", "theirs", "their-relu"):
+    if name not in ("language", "tied", "theirs", "their-gelu", "their-relu"):
         del given["perm_mask"]
     if name == "language":  # the query stream at two positions
         mapping = np.zeros((3, 2, 12), np.float32)

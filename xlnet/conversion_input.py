@@ -162,13 +162,13 @@ def _read_folder(path: str, assumed: Assumptions) -> Input:
         vocabulary=_vocabulary(path, assumed),
         text=hugging_face_folders.read_text(tokenizer),
         head=_head(content, tokenizer, assumed, kind=kind, where=where),
-        notes=(EXACT_GELU,) if hugging_face_folders.is_exact_gelu(content) else (),
+        notes=(EXACT_GELU,) if config.activation == "gelu_exact" else (),
     )
 
 
 EXACT_GELU = (
-    "its ff_activation is 'gelu', which Hugging Face computes exactly and the reference, as this project, by tanh: "
-    "outputs differ by some thousandths; weights that the reference trained are nearer to what they were"
+    "its ff_activation is 'gelu', exact, and stays so (gelu_exact); weights of the reference were trained with "
+    "the gelu by tanh, and are nearer to it with activation gelu"
 )
 
 

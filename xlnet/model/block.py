@@ -119,7 +119,8 @@ class Block(keras.layers.Layer):
         drop = partial(_drop, rate=self.config.dropout, draws=draws)
         stream = self._normalize("rel_attn", drop(seen) + stream)
         inner = ops.matmul(stream, self._weight("ff/layer_1/kernel")) + self._weight("ff/layer_1/bias")
-        inner = ops.relu(inner) if self.config.activation == "relu" else ops.gelu(inner, approximate=True)
+        by_tanh = self.config.activation == "gelu"
+        inner = ops.relu(inner) if self.config.activation == "relu" else ops.gelu(inner, approximate=by_tanh)
         outer = ops.matmul(drop(inner), self._weight("ff/layer_2/kernel")) + self._weight("ff/layer_2/bias")
         return self._normalize("ff", drop(outer) + stream)
 

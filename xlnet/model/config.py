@@ -8,7 +8,7 @@ from typing import Any
 
 from xlnet.errors import UserError
 
-ACTIVATIONS = ("gelu", "relu")
+ACTIVATIONS = ("gelu", "gelu_exact", "relu")  # "gelu" by tanh, as in the reference; Hugging Face's is exact
 LAYER_NORM_EPSILON = 1e-12  # as in the released checkpoints
 
 # Keys of the reference's xlnet_config.json, in its order.
@@ -88,8 +88,9 @@ class ModelConfig:
         return cls(**{REFERENCE_KEYS[key]: value for key, value in settings.items()})
 
     def to_reference(self) -> dict[str, Any]:
-        """The keys of the reference's xlnet_config.json; rates and clamping are not part of it."""
-        return {key: getattr(self, name) for key, name in REFERENCE_KEYS.items()}
+        """The keys of the reference's xlnet_config.json; rates and clamping are not part of it, nor an exact gelu."""
+        found = {key: getattr(self, name) for key, name in REFERENCE_KEYS.items()}
+        return found | {"ff_activation": found["ff_activation"].removesuffix("_exact")}
 
 
 def refuse_unknown(settings: Mapping[str, Any], *, known: Collection[str]) -> None:

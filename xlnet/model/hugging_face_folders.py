@@ -25,7 +25,7 @@ ACTIVATIONS = {
     "gelu_python_tanh": "gelu",
     "gelu_accurate": "gelu",
     "gelu_fast": "gelu",
-    "gelu": "gelu",
+    "gelu": "gelu_exact",
     "relu": "relu",
 }
 FIXED = {"attn_type": "bi", "same_length": False, "layer_norm_eps": LAYER_NORM_EPSILON}
@@ -57,11 +57,6 @@ def read_config(content: Mapping[str, Any], *, tied: bool, where: str) -> ModelC
         )
     except (UserError, TypeError, ZeroDivisionError) as error:
         raise UserError(f"{where}: {error}") from None
-
-
-def is_exact_gelu(content: Mapping[str, Any]) -> bool:
-    """Whether the model computes the exact gelu, from which the reference's differs by up to 5e-4."""
-    return content.get("ff_activation", "gelu") == "gelu"
 
 
 def head_kind(content: Mapping[str, Any], *, where: str) -> str | None:
@@ -130,7 +125,7 @@ def write_config(config: ModelConfig, *, kind: str | None, head: Mapping[str, An
         "architectures": [ARCHITECTURES[kind]],
         "model_type": "xlnet",
         "d_head": config.head_dim,
-        "ff_activation": TANH_GELU if config.activation == "gelu" else config.activation,
+        "ff_activation": {"gelu": TANH_GELU, "gelu_exact": "gelu"}.get(config.activation, config.activation),
         "attention_dropout": config.attention_dropout,  # not read there: it has one rate for both
         "untie_r": config.untie_biases,
         "tie_word_embeddings": True,
