@@ -13,7 +13,7 @@ def variables():
 
 
 def test_what_is_saved_comes_back(tmp_path, variables):
-    resume.save(str(tmp_path), 7, variables=variables, settings={"rows": 2}, keep=2)
+    resume.save(str(tmp_path), 7, variables=variables, settings={"rows": 2}, keep=resume.Keep(2))
     variables["weights"].assign(ops.zeros((2, 3)))
     found, passed = resume.restore(resume.find(str(tmp_path)), variables=variables, settings={"rows": 2})
     assert found is not None
@@ -23,13 +23,13 @@ def test_what_is_saved_comes_back(tmp_path, variables):
 
 def test_only_the_newest_are_kept(tmp_path, variables):
     for step in (1, 2, 3, 10):
-        resume.save(str(tmp_path), step, variables=variables, settings={}, keep=2)
+        resume.save(str(tmp_path), step, variables=variables, settings={}, keep=resume.Keep(2))
     assert [checkpoint.step for checkpoint in resume.find(str(tmp_path))] == [3, 10]
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, variables):
     for step in (1, 2):
-        resume.save(str(tmp_path), step, variables=variables, settings={}, keep=3)
+        resume.save(str(tmp_path), step, variables=variables, settings={}, keep=resume.Keep(3))
     state = tmp_path / "step-00000002" / "state.safetensors"
     content = bytearray(state.read_bytes())
     content[-1] ^= 1
@@ -42,7 +42,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, vari
 
 
 def test_a_folder_without_its_description_is_no_checkpoint(tmp_path, variables):
-    resume.save(str(tmp_path), 1, variables=variables, settings={}, keep=3)
+    resume.save(str(tmp_path), 1, variables=variables, settings={}, keep=resume.Keep(3))
     (tmp_path / "step-00000001" / "checkpoint.json").unlink()
     found, passed = resume.restore(resume.find(str(tmp_path)), variables=variables, settings={})
     assert found is None
@@ -50,6 +50,6 @@ def test_a_folder_without_its_description_is_no_checkpoint(tmp_path, variables):
 
 
 def test_other_settings_are_refused_with_both_values(tmp_path, variables):
-    resume.save(str(tmp_path), 1, variables=variables, settings={"batch_size": 8}, keep=3)
+    resume.save(str(tmp_path), 1, variables=variables, settings={"batch_size": 8}, keep=resume.Keep(3))
     with pytest.raises(UserError, match="made with batch_size 8, this run has 16"):
         resume.restore(resume.find(str(tmp_path)), variables=variables, settings={"batch_size": 16})

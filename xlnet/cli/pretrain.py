@@ -1,6 +1,7 @@
 """`xlnet pretrain`: pretrain a model on a data set."""
 
 import argparse
+import sys
 
 from xlnet.cli.presets import config_flag, settings_of
 from xlnet.cli.tables import print_table
@@ -28,15 +29,20 @@ def run(parsed: argparse.Namespace) -> None:
     from xlnet.model.config import ModelConfig
     from xlnet.training.pretraining import pretrain
     from xlnet.training.settings import PretrainingSettings
+    from xlnet.training.stopping import EXIT_CODE, StoppedError
 
-    summary = pretrain(
-        data=parsed.data,
-        output=parsed.output,
-        settings=settings_of(parsed, "pretraining", PretrainingSettings),
-        model=settings_of(parsed, "model", ModelConfig),
-        validation=parsed.validation,
-        init=parsed.init,
-    )
+    try:
+        summary = pretrain(
+            data=parsed.data,
+            output=parsed.output,
+            settings=settings_of(parsed, "pretraining", PretrainingSettings),
+            model=settings_of(parsed, "model", ModelConfig),
+            validation=parsed.validation,
+            init=parsed.init,
+        )
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr, flush=True)
+        raise SystemExit(EXIT_CODE) from None
     names = ["steps", "seconds", "parameters", "pieces_per_second", "loss", "validation_loss"]
     names += ["unigram_loss", "unigram_loss_own"]
     print_table(f"pretrained {parsed.output}", {name: summary.get(name) for name in names})

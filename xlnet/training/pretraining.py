@@ -5,30 +5,32 @@ Reference: train.py, train_gpu.py.
 
 import dataclasses
 import hashlib
-import io
+import sys
 import time
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from xlnet import __version__, storage
 from xlnet.corpus import reference
-from xlnet.errors import UserError
+from xlnet.errors import UserError, require
 from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import load_weights, save_model
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
 from xlnet.progress import Progress
 from xlnet.training import optimizer, resume
-from xlnet.training.data import check_rows, check_shards, naming_damage, training_batches, validation_batches
+from xlnet.training.data import check_rows, check_shards, naming_damage, rows_per_slot, training_batches
+from xlnet.training.held_out import HeldOut
 from xlnet.training.metrics_log import MetricsLog
-from xlnet.training.pretrainer import Pretrainer, build, unigram_losses
-from xlnet.training.settings import PretrainingSettings
+from xlnet.training.pretrainer import Pretrainer, build
+from xlnet.training.settings import FREE, PretrainingSettings
+from xlnet.training.skipped import Skipped
+from xlnet.training.stopping import StoppedError, on_termination
 
 RUN = "run.json"  # marks a folder as a run that may go on
-SHAPE = ("sequence_length", "reuse_length", "predictions", "bidirectional", "lower", "keep_accents")  # of held-out data
+MEASURED = ("loss", "learning_rate", "gradient_norm", "pieces_per_second")
 
 
 def pretrain(
@@ -44,9 +46,11 @@ def pretrain(
 
     Writes metrics.jsonl, tensorboard/, checkpoints/, model/ (a model directory) and, last, summary.json, whose
     content is returned. `init` names a model directory or a reference checkpoint to begin from.
-    Raises UserError for what does not fit together.
+    Raises UserError for what does not fit together, StoppedError when SIGTERM has asked to save and leave.
     """
-    return _Run(data, output, settings, model, validation, init).finish()
+    run = _Run(data, output, settings, model, validation, init)
+    with on_termination(run.stop):
+        return run.finish()
 
 
 class _Run:
@@ -67,17 +71,26 @@ class _Run:
         check_shards(data, self.manifest)
         check_rows(self.manifest, settings.batch_size)
         self.corpus = self.manifest.settings
+        rows = rows_per_slot(self.manifest) * settings.accumulation_steps
+        wanted = f"so that batch_size, {settings.batch_size}, is a multiple of {rows}: every part needs whole streams"
+        require(settings.batch_size % rows == 0, "accumulation_steps", settings.accumulation_steps, wanted)
         self.config = dataclasses.replace(model, vocab_size=self.manifest.vocabulary["size"])
         self.fixed = self._fixed_settings()
         keras.utils.set_random_seed(settings.seed)
         self.trainer = self._trainer(init)
-        self.validator, self.validation_data, self.unigram_loss = self._validator()
-        self.started = time.monotonic()
+        self.held_out = self._held_out()
         self.start = self._restore()
         storage.publish_json(storage.join(output, RUN), self.fixed)  # from here on the folder is this run's
         self.log = MetricsLog(output, resume_at=self.start or None)
+        self.last = {name: value for name, value in self.log.last.items() if name not in ("step", "seconds")}
+        self.started = time.monotonic() - self.log.last.get("seconds", 0.0)  # of the run, over all its restarts
+        self.skipped = Skipped(output, optimizer=self.trainer.optimizer, batch_at=self._batch_at)
         self.progress = Progress(settings.steps, unit="steps", name="pretraining")
-        self.last: dict[str, float] = {}
+        self.is_asked_to_stop = False
+
+    def stop(self) -> None:
+        """Ask for a checkpoint after the step that runs; may be called from a signal handler."""
+        self.is_asked_to_stop = self.trainer.stop_training = True
 
     def finish(self) -> dict[str, Any]:
         """Train to the end, write the model and the summary."""
@@ -85,128 +98,134 @@ class _Run:
         step = self.start
         self.progress.update(step)
         while step < settings.steps:
-            interval = min(settings.log_interval, settings.steps - step)
-            epochs = (settings.steps - step) // interval
+            ahead = settings.log_interval - step % settings.log_interval
+            interval = min(ahead, settings.steps - step)  # a run that was stopped in between first ends the interval
+            epochs = (settings.steps - step) // interval if ahead == settings.log_interval else 1
             self._fit(step, step + epochs * interval, interval=interval, epochs=epochs)
             step += epochs * interval
-        if self.start == settings.steps or "validation_loss" not in self.last:
+        if "validation_loss" not in self.last:
             self._validate(settings.steps)
         return self._publish()
 
     def _fit(self, first: int, last: int, *, interval: int, epochs: int) -> None:
-        batches = training_batches(
-            self.data,
-            self.manifest,
-            batch_size=self.settings.batch_size,
-            steps=last,
-            seed=self.settings.seed,
-            start=first,
-            orders=self.settings.orders,
-        )
         at_end = keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: self._begin(),
-            on_epoch_end=lambda epoch, logs: self._at_interval(first + (epoch + 1) * interval, interval, logs),
+            on_epoch_end=lambda epoch, logs: self._end(first + (epoch + 1) * interval, interval),
         )
         with naming_damage(self.data, self.manifest):
             self.trainer.fit(
-                batches, epochs=epochs, steps_per_epoch=interval, callbacks=[at_end], verbose=0, shuffle=False
+                self._batches(first, last),
+                epochs=epochs,
+                steps_per_epoch=interval,
+                callbacks=[at_end],
+                verbose=0,
+                shuffle=False,
             )
+
+    def _batches(self, first: int, last: int) -> Any:
+        settings = self.settings
+        return training_batches(
+            self.data,
+            self.manifest,
+            batch_size=settings.batch_size,
+            steps=last,
+            seed=settings.seed,
+            start=first,
+            orders=settings.orders,
+        )
+
+    def _batch_at(self, step: int) -> dict[str, Any]:
+        return next(iter(self._batches(step, step + 1)))
 
     def _begin(self) -> None:
         self.begun = time.monotonic()
+        if self.is_asked_to_stop:
+            self.trainer.stop_training = True  # Keras takes it back as it begins
 
-    def _at_interval(self, step: int, interval: int, logs: dict[str, float]) -> None:
-        seconds = time.monotonic() - self.begun
+    def _end(self, step: int, interval: int) -> None:
+        """After the steps of an interval, or in the middle of it when the run is asked to stop."""
         if keras.backend.backend() == "jax":
             self.trainer.jax_state_sync()
+        self.skipped.check()
+        reached = self.trainer.optimizer.position
+        if reached == step:
+            self._at_interval(step, interval)
+        if self.is_asked_to_stop and reached < self.settings.steps:
+            self._save(reached)
+            raise StoppedError(f"stopped at step {reached} of {self.settings.steps}, saved; the same command goes on")
+
+    def _at_interval(self, step: int, interval: int) -> None:
         pieces = interval * self.settings.batch_size * self.corpus.sequence_length
+        updates = self.trainer.optimizer
         self.last |= {
-            "loss": float(logs["target_loss"]),
-            "learning_rate": float(ops.convert_to_numpy(self.trainer.optimizer.learning_rate)),
-            "gradient_norm": float(ops.convert_to_numpy(self.trainer.optimizer.gradient_norm)),
-            "pieces_per_second": round(pieces / seconds, 1),
+            "loss": float(ops.convert_to_numpy(self.trainer.target_loss.result())),
+            "learning_rate": float(ops.convert_to_numpy(updates.learning_rate)),
+            "gradient_norm": float(ops.convert_to_numpy(updates.gradient_norm)),
+            "pieces_per_second": round(pieces / (time.monotonic() - self.begun), 1),
         }
-        names = ("loss", "learning_rate", "gradient_norm", "pieces_per_second")
+        self.trainer.target_loss.reset_state()
         spent = round(time.monotonic() - self.started, 3)
-        self.log.write(step, {name: self.last[name] for name in names} | {"seconds": spent})
-        if not np.isfinite(self.last["loss"]):
-            raise UserError(f"the loss is {self.last['loss']} at step {step}; lower learning_rate or clip_norm")
-        if _passes(step, interval, self.settings.validation_interval, self.settings.steps):
+        counts = {"skipped": self.skipped.count} if self.skipped.count else {}
+        self.log.write(step, {name: self.last[name] for name in MEASURED} | {"seconds": spent} | counts)
+        every = self.settings.log_interval
+        if _passes(step, every, self.settings.validation_interval, self.settings.steps):
             self._validate(step)
-        if _passes(step, interval, self.settings.checkpoint_interval, self.settings.steps):
+        if _passes(step, every, self.settings.checkpoint_interval, self.settings.steps):
             self._save(step)
         note = "  ".join(f"{name} {self.last[name]:.3f}" for name in ("loss", "validation_loss") if name in self.last)
         self.progress.update(step, rate=f"{self.last['pieces_per_second']:,.0f} pieces/s", note=note)
 
     def _validate(self, step: int) -> None:
-        if self.validator is None:
-            return
-        self.validator.empty_memories()
-        result = self.validator.evaluate(self.validation_data, verbose=0, return_dict=True)
-        self.last["validation_loss"] = float(result["target_loss"])
-        self.log.write(step, {"validation_loss": self.last["validation_loss"]})
+        if self.held_out is not None:
+            self.last["validation_loss"] = self.held_out.loss()
+            self.log.write(step, {"validation_loss": self.last["validation_loss"]})
 
     def _trainer(self, init: str | None) -> Pretrainer:
-        backbone = Backbone(self.config, bidirectional=self.corpus.bidirectional)
-        head = LanguageModelHead(backbone)
+        settings = self.settings
+        policy = settings.precision if settings.precision == "float32" else f"mixed_{settings.precision}"
+        backbone = Backbone(self.config, bidirectional=self.corpus.bidirectional, dtype=policy)
         trainer = Pretrainer(
             backbone,
-            head,
+            LanguageModelHead(backbone),
             corpus=self.corpus,
-            rows=self.settings.batch_size,
-            memory_length=self.settings.memory_length,
+            rows=settings.batch_size,
+            memory_length=settings.memory_length,
+            parts=settings.accumulation_steps,
         )
-        build(trainer, rows=self.settings.batch_size)
+        build(trainer, rows=settings.batch_size)
+        trainer.resets_metrics = False
         if init is not None:
             fresh = load_weights(trainer, init).missing
             if fresh:
                 print(f"{init} has no {', '.join(fresh)}: begun afresh", flush=True)
-        trainer.compile(
-            optimizer=optimizer.build(self.settings, steps=self.settings.steps, variables=trainer.trainable_variables),
-            jit_compile=True,
+        updates = optimizer.build(
+            settings,
+            steps=settings.steps,
+            variables=trainer.trainable_variables,
+            most_skipped=settings.most_skipped_steps,
+            scales_loss=settings.precision == "float16",
         )
+        trainer.compile(optimizer=updates, jit_compile=settings.jit_compile)
         return trainer
 
-    def _validator(self) -> tuple[Pretrainer | None, Any, dict[str, float]]:
+    def _held_out(self) -> HeldOut | None:
         if self.validation is None:
-            return None, None, {}
-        manifest = reference.open_data(self.validation)
-        check_shards(self.validation, manifest)
-        manifest.require_vocabulary(self.manifest.vocabulary["sha256"])
-        manifest.require(**{name: getattr(self.corpus, name) for name in SHAPE})
-        batches, rows = validation_batches(self.validation, manifest)
-        piece_counts = self._piece_counts()
-        with naming_damage(self.validation, manifest):  # every record is read here
-            unigram = unigram_losses(batches, piece_counts)
-        if isinstance(self.manifest, reference.Original):
-            del unigram["unigram_loss"]
-        validator = Pretrainer(
-            self.trainer.backbone,
-            self.trainer.head,
-            corpus=self.corpus,
-            rows=rows,
-            memory_length=self.settings.memory_length,
-            name="validator",
+            return None
+        return HeldOut(
+            self.validation,
+            trainer=self.trainer,
+            data=self.data,
+            manifest=self.manifest,
+            jit_compile=self.settings.jit_compile,
         )
-        build(validator, rows=rows)
-        validator.compile(jit_compile=True)
-        return validator, batches, unigram
-
-    def _piece_counts(self) -> np.ndarray:
-        if isinstance(self.manifest, reference.Original):  # nobody has counted them
-            return np.zeros(self.config.vocab_size, np.int64)
-        path = storage.join(self.data, self.manifest.piece_counts)
-        try:
-            counts = np.load(io.BytesIO(storage.read_bytes(path)))
-        except (ValueError, EOFError) as error:
-            raise UserError(f"{path} is damaged ({error}); preprocess again") from None
-        if counts.shape != (self.config.vocab_size,):
-            raise UserError(f"{path} counts {counts.shape} pieces, the vocabulary has {self.config.vocab_size}")
-        return counts
 
     def _variables(self) -> dict[str, Any]:
         """All that a step changes, by place and name: Keras numbers the paths anew in every process."""
-        kinds = {"model": self.trainer.variables, "optimizer": self.trainer.optimizer.variables}
+        kinds = {
+            "model": self.trainer.variables,
+            "optimizer": self.trainer.optimizer.variables,
+            "interval": self.trainer.target_loss.variables,
+        }
         return {
             f"{kind}/{index:05d}/{variable.name}": variable
             for kind, variables in kinds.items()
@@ -215,25 +234,25 @@ class _Run:
 
     def _save(self, step: int) -> None:
         folder = storage.join(self.output, "checkpoints")
-        keep = self.settings.keep_checkpoints
+        keep = resume.Keep(self.settings.keep_checkpoints, every=self.settings.keep_interval)
         resume.save(folder, step, variables=self._variables(), settings=self.fixed, keep=keep)
 
     def _restore(self) -> int:
         found = resume.find(storage.join(self.output, "checkpoints"))
         checkpoint, passed = resume.restore(found, variables=self._variables(), settings=self.fixed)
         for line in passed:
-            print(line, flush=True)
+            print(line, file=sys.stderr, flush=True)
         return 0 if checkpoint is None else checkpoint.step
 
     def _fixed_settings(self) -> dict[str, Any]:
-        """What must be the same for a run to go on; intervals may change."""
-        free = {"log_interval", "validation_interval", "checkpoint_interval", "keep_checkpoints"}
-        fixed = {name: value for name, value in dataclasses.asdict(self.settings).items() if name not in free}
+        """What must be the same for a run to go on."""
+        fixed = {name: value for name, value in dataclasses.asdict(self.settings).items() if name not in FREE}
         if isinstance(self.manifest, reference.Original):
             digest = hashlib.sha256(self.manifest.to_bytes()).hexdigest()
         else:
             digest = storage.sha256(storage.join(self.data, "manifest.json"))
-        return fixed | {"model": dataclasses.asdict(self.config), "manifest_sha256": digest}
+        model = {f"model.{name}": value for name, value in dataclasses.asdict(self.config).items()}
+        return fixed | model | {"manifest_sha256": digest}
 
     def _publish(self) -> dict[str, Any]:
         settings = dataclasses.asdict(self.settings)
@@ -242,7 +261,8 @@ class _Run:
             "steps": self.settings.steps,
             "seconds": round(time.monotonic() - self.started, 1),
             **self.last,
-            **self.unigram_loss,
+            **(self.held_out.unigram if self.held_out else {}),
+            **({"skipped": self.skipped.count} if self.skipped.count else {}),
             "parameters": int(self.trainer.count_params()),
             "settings": settings,
             "model": dataclasses.asdict(self.config),

@@ -8,6 +8,18 @@ from xlnet.errors import require
 DECAYS = ("polynomial", "cosine")
 OPTIMIZERS = ("adamw", "reference")
 ORDERS = ("stored", "on-the-fly")
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+FREE = (  # may change when a run goes on from a checkpoint, besides where the held-out data lie
+    "log_interval",
+    "validation_interval",
+    "checkpoint_interval",
+    "keep_checkpoints",
+    "keep_interval",
+    "most_skipped_steps",
+    "accumulation_steps",  # this and the next change rounding, nothing else
+    "jit_compile",
+)
 
 
 @dataclass(frozen=True)
@@ -45,16 +57,22 @@ class PretrainingSettings(OptimizerSettings):
     memory_length: int = 384
     seed: int = 0
     orders: str = "stored"  # "on-the-fly": drawn from the seed and the step, for data without orders
+    accumulation_steps: int = 1  # parts of a batch that are computed one after the other; 1: at once
+    precision: str = "float32"  # of the computation; weights and their updates are float32
+    jit_compile: bool = True  # False: slower steps that start at once, for small runs
+    most_skipped_steps: int = 10  # in a row, with a loss or gradient that is not finite, before the run stops
     log_interval: int = 20  # steps between lines of metrics
     validation_interval: int = 1000
     checkpoint_interval: int = 1000
-    keep_checkpoints: int = 3
+    keep_checkpoints: int = 3  # the newest
+    keep_interval: int = 0  # checkpoints at multiples of so many steps are kept as well; 0: none
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        intervals = ("log_interval", "validation_interval", "checkpoint_interval")
-        for name in ("batch_size", "steps", *intervals, "keep_checkpoints"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name in ("batch_size", "steps", *FREE):
+            least = 0 if name in ("keep_interval", "jit_compile") else 1
+            require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
         require(self.memory_length >= 0, "memory_length", self.memory_length, "0 or more")
         require(0 <= self.seed < 2**32, "seed", self.seed, "a number from 0 to 2^32 - 1")
         require(self.orders in ORDERS, "orders", self.orders, f"one of {', '.join(ORDERS)}")
+        require(self.precision in PRECISIONS, "precision", self.precision, f"one of {', '.join(PRECISIONS)}")

@@ -1,0 +1,62 @@
+"""The held-out loss of a pretraining run: a second `Pretrainer` over the same weights, with memories of its own."""
+
+import io
+from typing import Any
+
+import numpy as np
+
+from xlnet import storage
+from xlnet.corpus import reference
+from xlnet.corpus.manifest import Manifest
+from xlnet.errors import UserError
+from xlnet.training.data import check_shards, naming_damage, validation_batches
+from xlnet.training.pretrainer import Pretrainer, build, unigram_losses
+
+SHAPE = ("sequence_length", "reuse_length", "predictions", "bidirectional", "lower", "keep_accents")
+
+
+class HeldOut:
+    """Measures a trainer on a held-out data set. `unigram`: what a model that only counts pieces loses there."""
+
+    def __init__(self, path: str, *, trainer: Pretrainer, data: str, manifest: Manifest, jit_compile: bool = True):
+        """Raises UserError when the held-out data have another shape or vocabulary than the training data."""
+        held_out = reference.open_data(path)
+        check_shards(path, held_out)
+        held_out.require_vocabulary(manifest.vocabulary["sha256"])
+        held_out.require(**{name: getattr(manifest.settings, name) for name in SHAPE})
+        self.batches, rows = validation_batches(path, held_out)
+        counts = _piece_counts(data, manifest)
+        with naming_damage(path, held_out):  # every record is read here
+            self.unigram = unigram_losses(self.batches, counts)
+        if isinstance(manifest, reference.Original):
+            del self.unigram["unigram_loss"]
+        self.validator = Pretrainer(
+            trainer.backbone,
+            trainer.head,
+            corpus=manifest.settings,
+            rows=rows,
+            memory_length=trainer.memory_length,
+            name="validator",
+        )
+        build(self.validator, rows=rows)
+        self.validator.compile(jit_compile=jit_compile)
+
+    def loss(self) -> float:
+        """The mean loss of every target, in nats, from empty memories."""
+        self.validator.empty_memories()
+        result: dict[str, Any] = self.validator.evaluate(self.batches, verbose=0, return_dict=True)
+        return float(result["target_loss"])
+
+
+def _piece_counts(data: str, manifest: Manifest) -> np.ndarray:
+    size = manifest.vocabulary["size"]
+    if isinstance(manifest, reference.Original):  # nobody has counted them
+        return np.zeros(size, np.int64)
+    path = storage.join(data, manifest.piece_counts)
+    try:
+        counts = np.load(io.BytesIO(storage.read_bytes(path)))
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{path} is damaged ({error}); preprocess again") from None
+    if counts.shape != (size,):
+        raise UserError(f"{path} counts {counts.shape} pieces, the vocabulary has {size}")
+    return counts

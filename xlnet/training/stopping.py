@@ -1,0 +1,34 @@
+"""Stopping a run from outside: SIGTERM asks it to save and leave, with a code that says "come again".
+
+Schedulers send SIGTERM before they take a machine away (Kubernetes, preemptible machines, batch queues).
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+EXIT_CODE = os.EX_TEMPFAIL  # 75: not an error; the same command goes on from here
+
+
+class StoppedError(Exception):
+    """A run was asked to stop, and saved its state. The message says where, on one line."""
+
+
+@contextlib.contextmanager
+def on_termination(ask: Callable[[], None]) -> Iterator[None]:
+    """Calls `ask` when SIGTERM arrives while the block runs. Without effect outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        ask()
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
