@@ -1,0 +1,203 @@
+"""SIGTERM, a full disk, and steps that are not finite, in whole runs of a tiny model."""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xlnet.errors import UserError
+from xlnet.model.config import ModelConfig
+from xlnet.training import pretraining, resume
+from xlnet.training.pretraining import pretrain
+from xlnet.training.settings import PretrainingSettings
+from xlnet.training.stopping import StoppedError, on_termination
+
+MODEL = ModelConfig(layers=1, model_dim=8, heads=1, head_dim=8, feedforward_dim=8, initializer_stddev=0.1)
+SETTINGS = PretrainingSettings(
+    batch_size=2,
+    steps=10,
+    memory_length=8,
+    learning_rate=3e-3,
+    warmup_steps=4,
+    log_interval=4,
+    checkpoint_interval=4,
+    keep_checkpoints=20,
+    jit_compile=False,
+)
+
+
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+same = load("test_killing")
+
+
+def run(data: str, output: Path, **changed) -> dict:
+    return pretrain(data=data, output=str(output), settings=dataclasses.replace(SETTINGS, **changed), model=MODEL)
+
+
+@pytest.fixture(scope="module")
+def whole(small_data, tmp_path_factory) -> Path:
+    """A run that was left alone, with a checkpoint at every step."""
+    output = tmp_path_factory.mktemp("runs") / "whole"
+    run(small_data, output, log_interval=1, checkpoint_interval=1)
+    return output
+
+
+@pytest.mark.slow
+def test_from_a_checkpoint_of_every_step_the_whole_tail_is_the_same(whole, small_data, tmp_path):
+    names = [f"step-{step:08d}" for step in range(1, 11)]
+    assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == names
+    for number, name in enumerate(names[:-1], start=1):
+        again = tmp_path / name
+        (again / "checkpoints").mkdir(parents=True)
+        (again / "run.json").write_bytes((whole / "run.json").read_bytes())
+        (again / "checkpoints" / name).symlink_to(whole / "checkpoints" / name)
+        (again / "metrics.jsonl").write_bytes((whole / "metrics.jsonl").read_bytes())
+        run(small_data, again, log_interval=1, checkpoint_interval=1)
+        for later in names[number:]:
+            same.same_state(whole, again, checkpoint=later)
+        assert same.metrics(whole) == same.metrics(again)
+
+
+def terminated_at(step: int, monkeypatch) -> None:
+    """A SIGTERM as the step's batch is about to be trained on."""
+    begin = pretraining._Run._begin
+
+    def and_terminate(self) -> None:
+        begin(self)
+        function, taken = self.trainer.train_function, [self.trainer.optimizer.position]
+
+        def counted(*given):
+            taken[0] += 1
+            if taken[0] == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return function(*given)
+
+        self.trainer.train_function = counted
+
+    monkeypatch.setattr(pretraining._Run, "_begin", and_terminate)
+
+
+def test_sigterm_in_the_middle_of_an_interval_loses_nothing(small_data, tmp_path, monkeypatch):
+    run(small_data, tmp_path / "whole")
+    with monkeypatch.context() as patched:
+        terminated_at(6, patched)
+        with pytest.raises(StoppedError, match="stopped at step 6 of 10, saved; the same command goes on"):
+            run(small_data, tmp_path / "stopped")
+    assert resume.find(str(tmp_path / "stopped" / "checkpoints"))[-1].step == 6
+    run(small_data, tmp_path / "stopped")
+    same.same_state(tmp_path / "whole", tmp_path / "stopped", checkpoint="step-00000010")
+    assert same.metrics(tmp_path / "whole") == same.metrics(tmp_path / "stopped")
+
+
+def test_what_handled_sigterm_before_does_so_again_after_a_run():
+    before, asked = signal.getsignal(signal.SIGTERM), []
+    with on_termination(lambda: asked.append(1)):
+        signal.raise_signal(signal.SIGTERM)
+    assert (asked, signal.getsignal(signal.SIGTERM)) == ([1], before)
+
+
+@pytest.mark.slow
+def test_the_command_exits_with_come_again_and_one_line(small_data, tmp_path):
+    words = {"data": small_data, "output": str(tmp_path / "run"), "batch_size": 2, "steps": 100000, "memory_length": 8}
+    words |= {"layers": 1, "model_dim": 8, "heads": 1, "head_dim": 8, "feedforward_dim": 8, "log_interval": 1}
+    flags = [part for name, value in words.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    command = [sys.executable, "-m", "xlnet.cli", "pretrain", *flags, "--no-jit-compile"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ}) as process:
+        written, deadline = tmp_path / "run" / "metrics.jsonl", time.monotonic() + 120
+        while not (written.exists() and written.stat().st_size) and time.monotonic() < deadline:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        process.terminate()
+        told = process.communicate(timeout=60)[1].strip().splitlines()[-1]
+    assert process.returncode == 75
+    assert told.startswith("stopped at step ")
+    assert len(resume.find(str(tmp_path / "run" / "checkpoints"))) == 1
+
+
+def test_a_disk_that_fills_up_keeps_the_checkpoint_before(whole, small_data, tmp_path):
+    held = {"a": np.zeros(4, np.float32)}
+    resume.save(str(tmp_path), 1, variables=held, settings={}, keep=resume.Keep(1))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(
+            UserError, match=r"step-00000002 cannot be written .* newest one is .*step-00000001"
+        ) as told:
+            resume.save(str(tmp_path), 2, variables={"a": np.zeros(9999, np.float32)}, settings={}, keep=resume.Keep(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(told.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000001"]
+
+
+def poisoned(monkeypatch, *, first: int, last: int) -> None:
+    """Makes the loss of some steps not a number."""
+    count = pretraining.Pretrainer.target_count
+
+    def never(self, batch):
+        step = self.optimizer._position()
+        is_poisoned = (step >= first) & (step <= last)
+        return count(self, batch) + (0.0 if not hasattr(self, "optimizer") else 1.0) * _nan_where(is_poisoned)
+
+    monkeypatch.setattr(pretraining.Pretrainer, "target_count", never)
+
+
+def _nan_where(condition):
+    from keras import ops
+
+    return ops.where(condition, np.nan, 0.0)
+
+
+def test_a_batch_that_is_not_finite_is_skipped_counted_and_saved(small_data, tmp_path, monkeypatch, capfd):
+    poisoned(monkeypatch, first=5, last=6)
+    summary = run(small_data, tmp_path / "run")
+    assert np.isfinite(summary["loss"])
+    assert summary["skipped"] == 2
+    assert sorted(path.name for path in (tmp_path / "run" / "skipped").iterdir()) == [
+        "step-00000005.npz",
+        "step-00000006.npz",
+    ]
+    batch = np.load(tmp_path / "run" / "skipped" / "step-00000005.npz")
+    assert batch["pieces"].shape == (2, 32)
+    assert "2 steps were skipped (5, 6)" in capfd.readouterr().out
+    lines = same.metrics(tmp_path / "run")
+    assert [line.get("skipped") for line in lines] == [None, 2, 2]
+
+
+def test_too_many_in_a_row_stop_the_run_with_the_position(small_data, tmp_path, monkeypatch):
+    poisoned(monkeypatch, first=5, last=99)
+    with pytest.raises(UserError, match=r"3 steps in a row .* the last one is step 7") as told:
+        run(small_data, tmp_path / "run", steps=20, most_skipped_steps=3)
+    assert "\n" not in str(told.value)
+    assert [found.step for found in resume.find(str(tmp_path / "run" / "checkpoints"))] == [4]
+
+
+def test_the_batch_in_parts_must_be_whole_streams(small_data, tmp_path):
+    with pytest.raises(UserError, match="accumulation_steps is 2, wanted is so that batch_size, 2, is a multiple of 4"):
+        run(small_data, tmp_path / "run", accumulation_steps=2)
+
+
+def test_what_may_change_may_change(whole, small_data, tmp_path):
+    again = tmp_path / "again"
+    (again / "checkpoints").mkdir(parents=True)
+    (again / "run.json").write_bytes((whole / "run.json").read_bytes())
+    (again / "checkpoints" / "step-00000008").symlink_to(whole / "checkpoints" / "step-00000008")
+    changed = {"log_interval": 5, "checkpoint_interval": 3, "keep_checkpoints": 2, "keep_interval": 4}
+    run(small_data, again, most_skipped_steps=4, **changed)
+    same.same_state(whole, again, checkpoint="step-00000010")
+    assert json.loads((again / "summary.json").read_text())["settings"]["log_interval"] == 5
