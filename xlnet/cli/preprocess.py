@@ -3,12 +3,11 @@
 import argparse
 from typing import Any
 
-from xlnet.cli.presets import config_flag, settings_of
+from xlnet.cli.presets import config_flag, job_flags, settings_of
 from xlnet.cli.tables import print_table
 from xlnet.flags import add_settings
 
 SUMMARY = "turn text into training records, with Apache Beam"
-FILES = "text: .txt .jsonl (also .gz .zst) .parquet; globs in quotes; NAME=GLOB:WEIGHT names and weighs a source"
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -16,18 +15,10 @@ def flags(parser: argparse.ArgumentParser) -> None:
     from xlnet.corpus.cleaning import CleaningSettings
     from xlnet.corpus.settings import CorpusSettings
 
-    parser.add_argument("files", nargs="+", metavar="FILE", help=FILES)
+    job_flags(parser)
     parser.add_argument("--vocabulary", required=True, metavar="FILE", help="a SentencePiece model")
     parser.add_argument("--output", metavar="DIR", help="the data set to write; required but for --estimate")
     parser.add_argument("--add", action="store_true", help="add to a data set the files and passes that it lacks")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="local worker processes (default 1)")
-    parser.add_argument(
-        "--beam",
-        action="append",
-        default=[],
-        metavar="OPTION",
-        help="a Beam option, e.g. --beam=--runner=DataflowRunner",
-    )
     estimating = parser.add_argument_group("estimate")
     estimating.add_argument("--estimate", action="store_true", help="measure a sample, and tell what all of it takes")
     estimating.add_argument("--deadline", type=float, metavar="HOURS", help="tell the workers that it takes")

@@ -1,9 +1,24 @@
-"""Settings from a preset and from flags."""
+"""Flags that several verbs take, and settings from a preset and from flags."""
 
 import argparse
 from typing import Any
 
 from xlnet.flags import given
+
+FILES = "text: .txt .jsonl (also .gz .zst) .parquet; globs in quotes; NAME=GLOB:WEIGHT names and weighs a source"
+
+
+def job_flags(parser: argparse.ArgumentParser) -> None:
+    """What a verb takes that reads text with a Beam job."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help=FILES)
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="local worker processes (default 1)")
+    parser.add_argument(
+        "--beam",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="a Beam option, e.g. --beam=--runner=DataflowRunner",
+    )
 
 
 def config_flag(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from xlnet.cli.presets import config_flag, settings_of
+from xlnet.cli.presets import config_flag, job_flags, settings_of
 from xlnet.cli.tables import print_table
 from xlnet.flags import add_settings
 
@@ -15,22 +15,9 @@ def flags(parser: argparse.ArgumentParser) -> None:
     """What the verb takes."""
     from xlnet.vocab import VocabularySettings
 
-    parser.add_argument(
-        "files",
-        nargs="+",
-        metavar="TEXT",
-        help="text: a path or quoted glob, name=glob or name=glob:weight; .txt .jsonl .gz .zst .parquet",
-    )
+    job_flags(parser)
     parser.add_argument(
         "--output", required=True, metavar="FILE", help="the vocabulary to write, for example spiece.model"
-    )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="local worker processes (default 1)")
-    parser.add_argument(
-        "--beam",
-        action="append",
-        default=[],
-        metavar="OPTION",
-        help="a Beam option for the drawing of sentences, e.g. --beam=--runner=DataflowRunner",
     )
     config_flag(parser)
     add_settings(parser, VocabularySettings)
