@@ -49,6 +49,8 @@ def test_a_run_leaves_what_it_promises(finished, vocabulary):
     ]
     assert (output / "model/spiece.model").read_bytes() == Path(vocabulary).read_bytes()
     assert list((output / "tensorboard").iterdir())
+    weights = load_file(output / "model/model.safetensors")
+    assert summary["parameters"] == sum(array.size for array in weights.values())
 
 
 def test_learning_happens(finished):

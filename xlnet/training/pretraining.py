@@ -5,6 +5,7 @@ Reference: train.py, train_gpu.py.
 
 import dataclasses
 import hashlib
+import math
 import sys
 import time
 from typing import Any
@@ -263,7 +264,7 @@ class _Run:
             **self.last,
             **(self.held_out.unigram if self.held_out else {}),
             **({"skipped": self.skipped.count} if self.skipped.count else {}),
-            "parameters": int(self.trainer.count_params()),
+            "parameters": sum(math.prod(variable.shape) for variable in self.trainer.trainable_variables),
             "settings": settings,
             "model": dataclasses.asdict(self.config),
             "data": self.data,
