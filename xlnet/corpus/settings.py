@@ -27,7 +27,7 @@ class CorpusSettings:
     span_longest: int = 5  # units
     span_unit: str = "word"  # "piece": as the original, which by a slip counts pieces where the paper says words
     bidirectional: bool = True  # every second row reads the text backwards
-    shards: int = 16  # streams, each a file
+    shards: int = 32  # streams, each a file
     passes: int = 1  # times that the whole text is written, each with other draws and another order of documents
     seed: int = 0
     lower: bool = False
