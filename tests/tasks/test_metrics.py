@@ -21,6 +21,14 @@ def test_classification_scores_by_hand():
     }
 
 
+def test_f1_is_that_of_the_positive_class_where_there_is_one():
+    truth, predicted = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
+    for positive, f1 in {"different": 1 / 2, "same": 2 / 3}.items():
+        found = metrics.classification(truth, predicted, classes=["different", "same"], positive=positive)
+        assert found["metrics"]["f1"] == pytest.approx(f1)
+    assert "f1" not in metrics.classification(truth, predicted, classes=["different", "same"])["metrics"]
+
+
 def test_a_class_without_examples_has_scores_of_zero_and_no_say_in_macro_f1():
     found = metrics.classification(np.array([0, 1]), np.array([0, 1]), classes=["a", "b", "c"])
     assert found["metrics"]["macro_f1"] == 1.0

@@ -11,11 +11,14 @@ from scipy import stats
 from sklearn import metrics
 
 
-def classification(truth: NDArray[np.integer], predicted: NDArray[np.integer], *, classes: list[str]) -> dict[str, Any]:
+def classification(
+    truth: NDArray[np.integer], predicted: NDArray[np.integer], *, classes: list[str], positive: str | None = None
+) -> dict[str, Any]:
     """Accuracy, macro F1, Matthews correlation, each class's scores and the confusion matrix (rows are truth).
 
     Truth and predictions are class numbers, [n] each. Macro F1 is over the classes that occur in the
-    truth or among the predictions. The majority is that of the truth: the best that one constant answer can do.
+    truth or among the predictions. With `positive` there is `f1` too, that of this class alone, as GLUE has it for
+    paraphrases. The majority is that of the truth: the best that one constant answer can do.
     """
     majority = int(np.bincount(truth, minlength=len(classes)).argmax())
     constant = np.full_like(truth, majority)
@@ -26,6 +29,7 @@ def classification(truth: NDArray[np.integer], predicted: NDArray[np.integer], *
             "accuracy": float(np.mean(truth == predicted)),
             "macro_f1": _macro_f1(truth, predicted),
             "matthews": _matthews(truth, predicted),
+            **({} if positive is None else {"f1": float(scores[2][classes.index(positive)])}),
         },
         "majority": {
             "class": classes[majority],

@@ -15,23 +15,32 @@ FORMATS = (".tsv", ".csv", ".jsonl")
 Row = tuple[int, list[str]]  # line number, counted from 1; cells
 
 
-def select(path: str, columns: Sequence[str], *, header: bool | None = None) -> list[Row]:
+def select(
+    path: str,
+    columns: Sequence[str],
+    *,
+    header: bool | None = None,
+    ending: str | None = None,
+    broken: list[int] | None = None,
+) -> list[Row]:
     """The wanted columns of every row, as (line number, cells in the order of `columns`).
 
-    The format follows the file's ending. TSV is unquoted, as GLUE's files are; CSV is quoted. In both a
-    column is a name of the header or a 0-based index; `header` None means: there is one when a name is asked
-    for. In JSON lines a column is a key. Empty lines are passed over.
+    The format follows the file's ending, or `ending`. TSV is unquoted, as GLUE's files are; CSV is quoted. In both
+    a column is a name of the header or a 0-based index; `header` None means: there is one when a name is asked
+    for. In JSON lines a column is a key. Empty lines are passed over. With a list as `broken`, rows of another
+    width than the first are left out and their line numbers are added to it.
 
     Raises UserError, with file and line, for: invalid UTF-8, NUL, broken CSV or JSON, rows of another width
     than the first, a column that is not there, a file without rows.
     """
     text = _text(path)
-    if path.endswith(".jsonl"):
+    ending = ending or path[path.rfind(".") :]
+    if ending == ".jsonl":
         rows = _select_keys(path, text, columns)
-    elif path.endswith(".csv"):
-        rows = _select_cells(path, _csv_rows(path, text), columns, header)
-    elif path.endswith(".tsv"):
-        rows = _select_cells(path, _tsv_rows(text), columns, header)
+    elif ending == ".csv":
+        rows = _select_cells(path, _csv_rows(path, text), columns, header, broken)
+    elif ending == ".tsv":
+        rows = _select_cells(path, _tsv_rows(text), columns, header, broken)
     else:
         raise UserError(f"{path}: examples are read from {', '.join(FORMATS)}; name the file after its format")
     found = list(rows)
@@ -86,7 +95,9 @@ def _csv_rows(path: str, text: str) -> Iterator[Row]:
         csv.field_size_limit(previous)
 
 
-def _select_cells(path: str, rows: Iterator[Row], columns: Sequence[str], header: bool | None) -> Iterator[Row]:
+def _select_cells(
+    path: str, rows: Iterator[Row], columns: Sequence[str], header: bool | None, broken: list[int] | None
+) -> Iterator[Row]:
     first = next(rows, None)
     if first is None:
         return
@@ -97,6 +108,9 @@ def _select_cells(path: str, rows: Iterator[Row], columns: Sequence[str], header
         yield line, [names[place] for place in places]
     for line, cells in rows:
         if len(cells) != len(names):
+            if broken is not None:
+                broken.append(line)
+                continue
             raise UserError(
                 f"{path}:{line}: the row has {len(cells)} columns, the first row has {len(names)}; "
                 "look for a separator inside the text or a missing cell"
