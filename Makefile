@@ -41,6 +41,8 @@ bench: $(DEV) $(PEER)  ## The tables of docs/performance.md; BOOKS='books/*.txt'
 	$(VENV)/bin/python -m benchmarks.scaling --text '$(BOOKS)' --megabytes 10 300 --grow
 	$(VENV)/bin/python -m benchmarks.reading
 	$(VENV)/bin/python -m benchmarks.pretraining_step --peer-python .venv-bench/bin/python
+	$(VENV)/bin/python -m benchmarks.step_memory --peer-python .venv-bench/bin/python
+	$(VENV)/bin/python -m benchmarks.step_shapes
 
 .PHONY: lock
 lock: $(DEV)  ## Resolve the dependencies of pyproject.toml anew

@@ -12,7 +12,6 @@ look at them.
 import argparse
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -24,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import processor
-from benchmarks.pretraining_step import Side, Sizes
+from benchmarks.step import Sizes
+from benchmarks.turns import Side
 from xlnet.corpus import layouts
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.corpus.streams import CLS, SEP, Stream
@@ -169,12 +169,12 @@ def measure(readers: dict[str, Callable[[], Iterable[Any]]], *, rounds: int, sec
 
 def step(rounds: int, *, folder: Path) -> float:
     """Pieces a second that the model's training step takes."""
-    options = argparse.Namespace(threads=len(os.sched_getaffinity(0)), backend="tensorflow", dropout=0.0)
-    side = Side(sys.executable, "ours", options=options, folder=folder)
+    given = {"sizes": asdict(Sizes()), "folder": str(folder), "remat": False}
+    side = Side("benchmarks.step_ours", options=given, threads=len(os.sched_getaffinity(0)))
     side.run("step")  # compiles
     best = min(side.run("step")[0] for _ in range(rounds))
     side.close()
-    return Sizes().batch * Sizes().length / best
+    return Sizes().pieces / best
 
 
 if __name__ == "__main__":

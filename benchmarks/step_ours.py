@@ -1,0 +1,149 @@
+"""Our side of the pretraining step: forward and backward, compiled by XLA, on either backend."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.step import CLS, SEP, Sizes, example
+
+
+def imports() -> None:
+    import keras  # noqa: F401
+
+    import xlnet.model.heads  # noqa: F401
+
+
+def runs(options: Any) -> dict[str, Callable[[], Any]]:
+    """`options`: sizes, remat, folder (where weights and logits go)."""
+    import keras
+    from keras import ops
+
+    sizes, folder = Sizes(**options.sizes), Path(options.folder)
+    backbone, head = model(sizes, folder, remat=options.remat)
+    predict = prediction(backbone, sizes)
+
+    def loss(*inputs: Any) -> Any:
+        hidden, targets, mask, remembered = predict(*inputs)
+        return ops.sum(head.loss(hidden, targets) * mask) / ops.sum(mask), remembered
+
+    compile_step = tensorflow_step if keras.backend.backend() == "tensorflow" else jax_step
+    batch = example(sizes)
+    inputs = [batch[name] for name in ("pieces", "segments", "order", "is_target", "memories")]
+    step, once, product = compile_step(
+        loss,
+        lambda *inputs: head.logits(predict(*inputs)[0]),
+        [*backbone.trainable_weights, *head.trainable_weights],
+        backbone,
+    )
+
+    def logits() -> float:
+        np.save(folder / "ours.npy", once(*inputs))
+        return 0.0
+
+    square = np.random.default_rng(2).standard_normal((2048, 2048)).astype("float32")
+    return {"step": lambda: step(*inputs), "peak": lambda: product(square), "logits": logits}
+
+
+def model(sizes: Sizes, folder: Path, *, remat: bool) -> tuple[Any, Any]:
+    """The backbone and its head with weights that are also left in the folder for the peer."""
+    from keras import ops
+
+    from xlnet.model.backbone import Backbone
+    from xlnet.model.config import ModelConfig
+    from xlnet.model.heads import LanguageModelHead
+
+    shared = {field.name for field in dataclasses.fields(ModelConfig)} & set(dataclasses.asdict(sizes))
+    settings = {name: getattr(sizes, name) for name in shared} | {"attention_dropout": sizes.dropout}
+    backbone = Backbone(ModelConfig(**settings), bidirectional=sizes.bidirectional, remat=remat, seed=0)
+    head = LanguageModelHead(backbone)
+    named = backbone.reference_variables() | head.reference_variables()
+    random = np.random.default_rng(1)
+    for name, weight in named.items():  # biases too: an error in one that is zero would not show
+        if "gamma" not in name:
+            weight.assign(random.standard_normal(weight.shape) * 0.05)
+    np.savez(folder / "weights.npz", **{name: ops.convert_to_numpy(weight) for name, weight in named.items()})
+    return backbone, head
+
+
+def prediction(backbone: Any, sizes: Sizes) -> Callable[..., Any]:
+    from keras import ops
+
+    from xlnet.model.permutation import target_positions, visible, visible_from
+
+    def predict(pieces: Any, segments: Any, order: Any, is_target: Any, memories: Any) -> Any:
+        """The hidden states at the targets, the targets, their mask, the new memories."""
+        functional = ops.logical_or(pieces == SEP, pieces == CLS)
+        positions, mask = target_positions(is_target, sizes.predictions)
+        about = (order, is_target, functional)
+        hidden, remembered = backbone.two_stream(
+            pieces,
+            segments,
+            visible=visible(*about, reuse_length=sizes.reuse),
+            query_visible=visible_from(positions, *about, reuse_length=sizes.reuse),
+            target_positions=positions,
+            target_mask=mask,
+            memories=[memories[layer] for layer in range(sizes.layers)],
+            memory_length=sizes.memory,
+            reuse_length=sizes.reuse,
+            training=True,
+        )
+        return hidden, ops.take_along_axis(pieces, positions, axis=1), mask, remembered
+
+    return predict
+
+
+def tensorflow_step(loss: Any, logits: Any, weights: Any, _: Any) -> tuple[Any, Any, Any]:
+    import tensorflow as tf
+
+    variables = [weight.value for weight in weights]
+
+    @tf.function(jit_compile=True)
+    def compiled(*inputs: Any) -> Any:
+        with tf.GradientTape() as tape:
+            value, remembered = loss(*inputs)
+        return value, remembered, tape.gradient(value, variables)
+
+    square = tf.function(lambda values: values @ values, jit_compile=True)
+    once = tf.function(logits, jit_compile=True)
+    ready: dict[int, list[Any]] = {}
+
+    def step(*inputs: Any) -> float:
+        held = ready.setdefault(0, [tf.constant(value) for value in inputs])
+        return float(compiled(*held)[0])
+
+    return step, lambda *inputs: once(*map(tf.constant, inputs)).numpy(), lambda values: square(values).numpy()
+
+
+def jax_step(loss: Any, logits: Any, weights: Any, backbone: Any) -> tuple[Any, Any, Any]:
+    import jax
+    import keras
+
+    state = [*weights, backbone.random.state]
+
+    def scoped(run: Any) -> Any:
+        def within(values: Any, *inputs: Any) -> Any:
+            with keras.StatelessScope(state_mapping=list(zip(state, values, strict=True))):
+                return run(*inputs)
+
+        return within
+
+    def learned(values: Any, random: Any, *inputs: Any) -> Any:
+        return scoped(loss)([*values, random], *inputs)
+
+    compiled = jax.jit(jax.value_and_grad(learned, has_aux=True))
+    once, square = jax.jit(scoped(logits)), jax.jit(lambda values: values @ values)
+    values = [weight.value for weight in weights]
+    ready: dict[int, list[Any]] = {}
+
+    def step(*inputs: Any) -> float:
+        held = ready.setdefault(0, [jax.numpy.asarray(value) for value in inputs])
+        return float(jax.block_until_ready(compiled(values, backbone.random.state.value, *held))[0][0])
+
+    return (
+        step,
+        lambda *inputs: np.asarray(once([*values, backbone.random.state.value], *inputs)),
+        lambda given: jax.block_until_ready(square(given)),
+    )
