@@ -7,13 +7,11 @@ SIGTERM, a lost pod) does not stop the job. `cancel` does.
 """
 
 import argparse
-import contextlib
 import hashlib
-import io
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -26,9 +24,9 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator as Rules
 
+from pipelines.options import one_line, require_known
 from xlnet import __version__, storage
 from xlnet.errors import UserError
-from xlnet.settings import suggestion
 
 RUNNERS = ("dataflowrunner", "dataflow", "apache_beam.runners.dataflow.dataflow_runner.dataflowrunner")
 NEEDED = {  # options without which no job can start, with an example of each
@@ -44,7 +42,7 @@ def is_wanted(flags: Sequence[str]) -> bool:
     """Whether Beam's options name Dataflow as the runner."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--runner", default="")
-    with _one_line():
+    with one_line():
         return parser.parse_known_args(list(flags))[0].runner.lower() in RUNNERS
 
 
@@ -53,12 +51,12 @@ def options(flags: Sequence[str], *, paths: Sequence[str] = ()) -> PipelineOptio
 
     Raises UserError for what is missing, misspelt or wrong, with the flag that mends it. Asks no service.
     """
-    with _one_line():
+    with one_line():
         parsed = PipelineOptions(list(flags))
         views = [parsed.view_as(kind) for kind in (GoogleCloudOptions, WorkerOptions, SetupOptions)]
     cloud = views[0]
     if not cloud.template_location:  # to which a template's launcher adds what is not Beam's
-        _refuse_unknown(parsed)
+        require_known(parsed)  # here it would be found on the bill
     if missing := [name for name in NEEDED if not getattr(cloud, name)]:
         added = " ".join(f"--beam=--{name}={NEEDED[name]}" for name in missing)
         raise UserError(f"Dataflow needs {', '.join(missing)}; add {added}")
@@ -143,23 +141,3 @@ def _labels(cloud: Any) -> list[str]:
     except ValueError:
         raise UserError(f"labels are {' '.join(given)!r}, wanted are KEY=VALUE or a JSON object") from None
     return [f"{key}={value}" for labels in read for key, value in labels.items() if key not in (VERSION, DATA)]
-
-
-def _refuse_unknown(parsed: PipelineOptions) -> None:
-    """Beam drops an option that it does not know with a warning; here it would be found on the bill."""
-    known = PipelineOptions([]).get_all_options()
-    for name in parsed.get_all_options(retain_unknown_options=True):
-        if name not in known:
-            raise UserError(f"unknown Beam option --{name}{suggestion(name, known)}")
-
-
-@contextlib.contextmanager
-def _one_line() -> Iterator[None]:
-    """Beam's parser prints its usage and ends the program; here its last line becomes a UserError."""
-    told = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(told):
-            yield
-    except SystemExit:
-        line = (told.getvalue().strip().splitlines() or ["a Beam option is wrong"])[-1]
-        raise UserError(line.rpartition("error: ")[2]) from None

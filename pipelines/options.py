@@ -22,21 +22,25 @@ def read(flags: Sequence[str]) -> PipelineOptions:
     for before, flag in pairwise(["", *flags]):
         if not flag.startswith("--") and not (before.startswith("--") and "=" not in before):
             raise UserError(f"{flag!r} is not a Beam option; write --beam=--name=value")
-    with _one_line():
+    with one_line():
         options = PipelineOptions(list(flags))
-        found = options.get_all_options(retain_unknown_options=True)
-    if is_here(flags):  # a job server may know more options than Beam does here
-        known = PipelineOptions([]).get_all_options()
-        for name in found:
-            if name not in known:
-                raise UserError(f"unknown Beam option --{name}{suggestion(name, known)}")
-    else:
+        if is_here(flags):  # a job server may know more options than Beam does here
+            require_known(options)
+    if not is_here(flags):
         _require_runner(options.view_as(StandardOptions).runner)
     return options
 
 
+def require_known(options: PipelineOptions) -> None:
+    """Raises UserError for an option that Beam does not know: it would be dropped with a warning."""
+    known = PipelineOptions([]).get_all_options()
+    for name in options.get_all_options(retain_unknown_options=True):
+        if name not in known:
+            raise UserError(f"unknown Beam option --{name}{suggestion(name, known)}")
+
+
 @contextlib.contextmanager
-def _one_line() -> Iterator[None]:
+def one_line() -> Iterator[None]:
     """Beam's parser prints its usage and ends the program; here its last line becomes a UserError."""
     told = io.StringIO()
     try:

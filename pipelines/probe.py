@@ -8,7 +8,6 @@ import contextlib
 import io
 import os
 import tempfile
-import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -73,23 +72,10 @@ def _probe(file: storage.File, start: int, length: int, *, folder: str) -> Probe
 
 def _unpacked(packed: bytes, suffix: str) -> bytes:
     """What the first bytes of a packed file hold: they end within the stream."""
-    if suffix == ".gz":
-        return _unzipped(packed)
     found = bytearray()
     with contextlib.suppress(packing.Corrupt):
         for block in packing.blocks(io.BytesIO(packed), suffix):
             found += block
-    return bytes(found)
-
-
-def _unzipped(packed: bytes) -> bytes:
-    # `gzip.GzipFile` gives nothing of the block in which its stream ends too early.
-    found = bytearray()
-    with contextlib.suppress(zlib.error):
-        while packed:
-            member = zlib.decompressobj(wbits=31)
-            found += member.decompress(packed)
-            packed = member.unused_data
     return bytes(found)
 
 

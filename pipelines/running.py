@@ -43,7 +43,7 @@ class Refusal:
 
     def raise_made(self) -> None:
         """Raises the UserError that a worker has written down."""
-        if self.path is not None and storage.exists(self.path):
+        if self.path is not None and self.is_made:
             raise UserError(storage.read_bytes(self.path).decode())
 
 

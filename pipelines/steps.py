@@ -113,6 +113,7 @@ class WriteManifest(beam.DoFn):
             tallies=[item for item in counted if isinstance(item, Tally)],
             summaries=summaries,
             splits=self.splits,
+            vocabulary_size=self.job.recipe.is_word_start.size,
             counts=[self.job.counts(summary.number) for summary in summaries if summary.part == new],
             closing=storage.join(self.job.places.work, "closing"),
         )

@@ -48,7 +48,10 @@ def pool():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
+    # A program started in the background ignores SIGINT, and so would what it starts: the pool takes it back.
+    begin = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    begin += "from apache_beam.runners.worker import worker_pool_main as pool; import sys; pool.main(sys.argv[1:])"
+    words = [sys.executable, "-c", begin, f"--service_port={port}"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # it starts what is called python
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(words, cwd=ROOT, env={**os.environ, "PATH": path}, **quiet) as process:

@@ -38,9 +38,8 @@ def close(directory: str, ledger: Ledger) -> Manifest:
     reconciliation.require_complete(ledger)
     plan, before = ledger.plan, ledger.plan.before
     removed = _removed(directory, ledger)
-    size = _tokenizer(storage.join(directory, manifest.VOCABULARY)).size
-    frequencies = _frequencies(ledger.counts, size)
-    made = _manifest(ledger, removed, vocabulary_size=size)
+    frequencies = _frequencies(ledger.counts, ledger.vocabulary_size)
+    made = _manifest(ledger, removed)
     examples = [letter for counted in removed.values() for letter in counted.examples]
     if before is not None:
         made = _added(before, made)
@@ -52,13 +51,13 @@ def close(directory: str, ledger: Ledger) -> Manifest:
     storage.publish(storage.join(directory, made.removed_examples), b"".join(map(json_line, examples)))
     _publish_dead_letters(directory, made, ledger)
     if plan.settings.layout == "reference":
-        info = reference.corpus_info(plan.settings, vocabulary_size=size)
+        info = reference.corpus_info(plan.settings, vocabulary_size=ledger.vocabulary_size)
         storage.publish_json(storage.join(directory, reference.CORPUS_INFO), info)
     _publish(directory, made, ledger)
     return made
 
 
-def _manifest(ledger: Ledger, removed: Mapping[str, Removed], *, vocabulary_size: int) -> Manifest:
+def _manifest(ledger: Ledger, removed: Mapping[str, Removed]) -> Manifest:
     """The manifest of what is new, without its totals."""
     plan = ledger.plan
     dead: Counter[str] = Counter()
@@ -70,7 +69,7 @@ def _manifest(ledger: Ledger, removed: Mapping[str, Removed], *, vocabulary_size
     return Manifest(
         settings=plan.settings,
         cleaning=plan.cleaning,
-        vocabulary={"file": manifest.VOCABULARY, "sha256": plan.vocabulary, "size": vocabulary_size},
+        vocabulary={"file": manifest.VOCABULARY, "sha256": plan.vocabulary, "size": ledger.vocabulary_size},
         sources=[{**asdict(source), "patterns": list(source.patterns)} for source in plan.sources],
         inputs=[asdict(file) for file in plan.inputs if file.part == plan.new_part],
         counts={},

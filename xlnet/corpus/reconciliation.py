@@ -24,6 +24,7 @@ class Ledger:
     summaries: Sequence[ShardSummary]
     counts: Sequence[str]  # files of piece frequencies, int64 [vocabulary size]
     splits: int  # that were to be read
+    vocabulary_size: int
     closing: str  # a file that is there when the manifest was about to be written before
 
     @cached_property
