@@ -33,6 +33,7 @@ THEIRS = {
 OURS = {  # name -> the class of theirs, configuration and head of ours
     "language": ("XLNetLMHeadModel", CONFIG, None),
     "tied": ("XLNetLMHeadModel", TIED, None),
+    "causal": ("XLNetLMHeadModel", dataclasses.replace(TIED, attention="uni"), None),
     "last": ("XLNetForSequenceClassification", CONFIG, {"classes": CLASSES, "summary": "last", "projection": True}),
     "mean": ("XLNetForSequenceClassification", TIED, {"classes": CLASSES, "summary": "mean", "projection": False}),
     "rating": ("XLNetForSequenceClassification", CONFIG, {"classes": None, "summary": "first", "projection": True}),
@@ -77,6 +78,8 @@ def batch(seed: int = 3, rows: int = 3, length: int = 12) -> dict[str, np.ndarra
 
 def inputs_of(name: str) -> dict[str, np.ndarray]:
     given = batch()
+    if name == "causal":  # their model takes no mask beside its own
+        del given["input_mask"]
     if name not in ("language", "tied", "theirs", "their-gelu", "their-relu"):
         del given["perm_mask"]
     if name == "language":  # the query stream at two positions
@@ -93,8 +96,8 @@ def our_language_model(directory: str) -> Callable[[dict[str, np.ndarray]], np.n
     assert load_weights(model, directory).missing == ()
 
     def run(given: dict[str, np.ndarray]) -> np.ndarray:
-        visible = given["perm_mask"] == 0
-        about: dict[str, Any] = {"padding": given["input_mask"], "visible": visible}
+        visible = given["perm_mask"] == 0 if "perm_mask" in given else None
+        about: dict[str, Any] = {"padding": given.get("input_mask"), "visible": visible}
         pieces, segments = given["input_ids"], given["token_type_ids"]
         if "target_mapping" in given:
             positions = np.argmax(given["target_mapping"], axis=-1)

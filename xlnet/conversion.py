@@ -132,7 +132,7 @@ def _write_checkpoint(found: Input, output: str, task: str) -> list[str]:
         [] if found.vocabulary else [f"there is no {checkpoints.VOCABULARY} beside {found.path}, so none was written"]
     )
     if found.config != ModelConfig.from_reference(found.config.to_reference()):
-        notes.append("rates, initializer, clamping and an exact gelu have no place in xlnet_config.json")
+        notes.append("rates, initializer, clamping, attention and an exact gelu have no place in xlnet_config.json")
     if found.text["lower"] or found.text["keep_accents"]:
         notes.append(f"text was normalised with {found.text}; pass the same to the reference (--uncased)")
     if found.head is not None and found.kind != TENSORFLOW:

@@ -28,6 +28,8 @@ class Case:
             dropout=0.0,
             attention_dropout=0.0,
             clamp_length=self.settings.get("clamp_len", -1),
+            attention=self.settings["attn_type"],
+            same_length=self.settings.get("same_length", False),
         )
 
     @property
@@ -46,12 +48,7 @@ class Case:
         return None if found[0] is None else found
 
     def backbone(self) -> Backbone:
-        backbone = Backbone(
-            self.config,
-            bidirectional=self.bidirectional,
-            attention=self.settings["attn_type"],
-            same_length=self.settings.get("same_length", False),
-        )
+        backbone = Backbone(self.config, bidirectional=self.bidirectional)
         load_weights(backbone, self.folder)
         return backbone
 

@@ -1,5 +1,6 @@
 """The transformer against every recorded run of the reference: outputs, memories, losses, gradients."""
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -8,10 +9,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from xlnet.errors import UserError
 from xlnet.model.backbone import Backbone
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
+from xlnet.model.visibility import empty
 
 MODELS = ("tiny_a", "tiny_b")
 PRETRAINING = ("mapping", "nomapping", "bsz1_odd", "memgrow_clamp", "noseg")
@@ -257,6 +258,28 @@ def test_bfloat16_stays_near_float32() -> None:
     assert_close(ops.cast(output, "float32"), ops.convert_to_numpy(wide(pieces, padding=padding)[0]), within=0.1)
 
 
-def test_an_unknown_attention_is_refused() -> None:
-    with pytest.raises(UserError, match="'bi' or 'uni'"):
-        Backbone(TINY, attention="both")
+def test_padding_in_the_memory_is_as_no_memory() -> None:
+    random = np.random.default_rng(2)
+    backbone = Backbone(dataclasses.replace(TINY, attention="uni"), seed=1)
+    pieces = random.integers(0, 50, (2, 6)).astype("int32")
+    held = [random.standard_normal((2, 3, 16)).astype("float32") for _ in range(2)]
+    longer = [np.concatenate([np.zeros((2, 5, 16), np.float32), memory], axis=1) for memory in held]
+    hidden = empty([ops.convert_to_tensor(memory) for memory in longer])
+    assert ops.convert_to_numpy(hidden).tolist() == [[True] * 5 + [False] * 3] * 2
+    found, _ = backbone(pieces, memories=longer, memory_padding=hidden)
+    assert_close(found, ops.convert_to_numpy(backbone(pieces, memories=held)[0]), within=1e-5)
+    seen, _ = backbone(pieces, memories=longer)
+    assert np.abs(ops.convert_to_numpy(seen - found)).max() > 1e-3, "zeros draw attention where they are not hidden"
+
+
+def test_a_causal_model_never_sees_the_future() -> None:
+    backbone = Backbone(dataclasses.replace(TINY, attention="uni"), bidirectional=True, seed=1)
+    pieces = np.random.default_rng(3).integers(0, 50, (2, 8)).astype("int32")
+    memories = [np.ones((2, 4, 16), np.float32)] * 2
+    whole = ops.convert_to_numpy(backbone(pieces, memories=memories)[0])
+    for place in range(1, 8):
+        other = pieces.copy()
+        other[:, place:] = (other[:, place:] + 7) % 50
+        changed = ops.convert_to_numpy(backbone(other, memories=memories)[0])
+        np.testing.assert_array_equal(changed[:, :place], whole[:, :place])
+        assert np.abs(changed[:, place] - whole[:, place]).max() > 1e-3

@@ -50,6 +50,8 @@ def test_a_missing_key_is_named(key: str) -> None:
         ("attention_dropout", -0.1),
         ("initializer_stddev", 0),
         ("clamp_length", 0),
+        ("attention", "both"),
+        ("same_length", True),  # which only a model from left to right can have
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_setting(name: str, value: object) -> None:

@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from xlnet.errors import UserError
 from xlnet.model.attention import Biases
 from xlnet.model.block import Block
 from xlnet.model.config import ModelConfig
 from xlnet.model.dropout import dropout
 from xlnet.model.positions import distance_table
 from xlnet.model.recompute import recomputed
-from xlnet.model.visibility import causal, content_view, query_view
+from xlnet.model.visibility import causal, content_view, over_keys, query_view
 
 
 class Targets(NamedTuple):
@@ -33,10 +32,8 @@ class Targets(NamedTuple):
 class Backbone(keras.layers.Layer):
     """XLNet without a head. All weights exist from construction.
 
-    `attention`: "bi", every position may see every other, or "uni", left to right only. `same_length` (with
-    "uni"): every position sees equally far back. `remat`: in training, keep only each layer's input and compute the
-    layer again for the gradient; a third slower, for models that do not fit otherwise. `seed` fixes the initial
-    weights and the dropout.
+    `remat`: in training, keep only each layer's input and compute the layer again for the gradient; a third slower,
+    for models that do not fit otherwise. `seed` fixes the initial weights and the dropout.
     """
 
     def __init__(
@@ -44,17 +41,13 @@ class Backbone(keras.layers.Layer):
         config: ModelConfig,
         *,
         bidirectional: bool = False,
-        attention: str = "bi",
-        same_length: bool = False,
         remat: bool = False,
         seed: int | None = None,
         name: str = "transformer",
         **options: Any,
     ) -> None:
         super().__init__(name=name, **options)
-        if attention not in ("bi", "uni"):
-            raise UserError(f"attention is {attention!r}; choose 'bi' or 'uni'")
-        self.config, self.attention, self.same_length, self.remat = config, attention, same_length, remat
+        self.config, self.remat = config, remat
         self.directions = 2 if bidirectional else 1
         self.random = keras.random.SeedGenerator(seed, name=f"{name}_random")  # the name is its key in a checkpoint
         self.blocks = [
@@ -112,6 +105,7 @@ class Backbone(keras.layers.Layer):
         target_positions: Any,
         target_mask: Any,
         memories: Sequence[Any] | None = None,
+        memory_padding: Any = None,
         memory_length: int | None = None,
         reuse_length: int | None = None,
         training: bool | None = None,
@@ -128,6 +122,7 @@ class Backbone(keras.layers.Layer):
             segments,
             visible=visible,
             memories=memories,
+            memory_padding=memory_padding,
             memory_length=memory_length,
             reuse_length=reuse_length,
             targets=Targets(query_visible, target_positions, target_mask),
@@ -142,6 +137,7 @@ class Backbone(keras.layers.Layer):
         padding: Any = None,
         visible: Any = None,
         memories: Sequence[Any] | None = None,
+        memory_padding: Any = None,
         memory_length: int | None = None,
         reuse_length: int | None = None,
         targets: Targets | None = None,
@@ -150,12 +146,14 @@ class Backbone(keras.layers.Layer):
         """pieces int [B, L] -> (output [B, L, D], new memories: [B, M', D] a layer, or [] without memory_length).
 
         segments int [B, L]; padding [B, L], 1 or True at padding; visible bool [B, L, L]; memories: [B, M, D] a
-        layer. The new memories are the last `memory_length` of the memories and the layer's input, of which only
-        the first `reuse_length` positions if given; no gradient flows into them.
+        layer; memory_padding bool [B, M], True where they hold nothing (None: they are full). The new memories are the
+        last `memory_length` of the memories and the layer's input, of which only the first `reuse_length` positions if
+        given; no gradient flows into them.
         """
         training = bool(training)
         held = 0 if not memories else ops.shape(memories[0])[1]
         length = ops.shape(pieces)[1]
+        padding = over_keys(padding, memory_padding if held else None, length=length, memory_length=held)
         about_all = self._views(segments, visible, padding=padding, length=length, held=held, targets=targets)
         about_all["table"] = self._table(length, held, training=training)
         # A gather from the plain variable would hand the optimizer a sparse gradient, with repeated rows.
@@ -183,7 +181,8 @@ class Backbone(keras.layers.Layer):
         self, segments: Any, visible: Any, *, padding: Any, length: Any, held: Any, targets: Targets | None
     ) -> dict[str, Any]:
         """What the streams see, the same in every layer."""
-        history = causal(length, held, same_length=self.same_length) if self.attention == "uni" else None
+        is_causal = self.config.attention == "uni"
+        history = causal(length, held, same_length=self.config.same_length) if is_causal else None
         about = {"padding": padding, "history": history, "memory_length": held, "directions": self.directions}
         views: dict[str, Any] = {"content_view": content_view(segments, visible, **about)}
         if targets is not None:
@@ -203,7 +202,7 @@ class Backbone(keras.layers.Layer):
         """The distances' sines and cosines; dropout is drawn once for both directions and all rows."""
         config = self.config
         table = distance_table(
-            length, held, config.model_dim, attention=self.attention, clamp_length=config.clamp_length
+            length, held, config.model_dim, attention=config.attention, clamp_length=config.clamp_length
         )
         sines, cosines = (ops.cast(half, self.compute_dtype) for half in table)
         return self._drop(sines, training=training), self._drop(cosines, training=training)

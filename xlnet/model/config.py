@@ -8,6 +8,7 @@ from typing import Any
 
 from xlnet.errors import UserError
 
+ATTENTIONS = ("bi", "uni")  # every position sees every other, or only those before it
 ACTIVATIONS = ("gelu", "gelu_exact", "relu")  # "gelu" by tanh, as in the reference; Hugging Face's is exact
 LAYER_NORM_EPSILON = 1e-12  # as in the released checkpoints
 
@@ -29,7 +30,9 @@ class ModelConfig:
     """An XLNet's sizes, rates and choices.
 
     `heads * head_dim` need not be `model_dim`. `clamp_length` bounds every relative distance; -1 leaves them alone.
-    Raises UserError when a value is out of range. Source: Yang et al. 2019, appendix; reference xlnet.py.
+    `attention` "uni" reads from left to right, as a Transformer-XL does; with `same_length` every position of it sees
+    equally far back. Raises UserError when a value is out of range.
+    Source: Yang et al. 2019, appendix; reference xlnet.py.
     """
 
     vocab_size: int = 32000
@@ -44,6 +47,8 @@ class ModelConfig:
     attention_dropout: float = 0.1
     initializer_stddev: float = 0.02
     clamp_length: int = -1
+    attention: str = "bi"
+    same_length: bool = False
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "layers", "model_dim", "heads", "head_dim", "feedforward_dim"):
@@ -58,6 +63,10 @@ class ModelConfig:
             raise UserError(f"model_dim is {self.model_dim}; give an even number, half of it sines, half cosines")
         if self.activation not in ACTIVATIONS:
             raise UserError(f"activation is {self.activation!r}; choose one of {', '.join(ACTIVATIONS)}")
+        if self.attention not in ATTENTIONS:
+            raise UserError(f"attention is {self.attention!r}; choose one of {', '.join(ATTENTIONS)}")
+        if self.same_length is not False and not (self.same_length is True and self.attention == "uni"):
+            raise UserError(f"same_length is {self.same_length!r}; give false, or true with attention 'uni'")
         for name in ("dropout", "attention_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)!r}; give a rate from 0 up to, not including, 1")
@@ -88,7 +97,7 @@ class ModelConfig:
         return cls(**{REFERENCE_KEYS[key]: value for key, value in settings.items()})
 
     def to_reference(self) -> dict[str, Any]:
-        """The keys of the reference's xlnet_config.json; rates and clamping are not part of it, nor an exact gelu."""
+        """The keys of the reference's xlnet_config.json; without rates, clamping, attention or an exact gelu."""
         found = {key: getattr(self, name) for key, name in REFERENCE_KEYS.items()}
         return found | {"ff_activation": found["ff_activation"].removesuffix("_exact")}
 

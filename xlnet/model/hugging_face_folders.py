@@ -17,6 +17,8 @@ SIZES = {  # its keys, ours, and what it takes where its file says nothing
     "dropout": ("dropout", 0.1),
     "initializer_range": ("initializer_stddev", 0.02),
     "clamp_len": ("clamp_length", -1),
+    "attn_type": ("attention", "bi"),
+    "same_length": ("same_length", False),
 }
 TANH_GELU = "gelu_new"  # the reference's gelu; Hugging Face's "gelu" is the exact one
 ACTIVATIONS = {
@@ -28,7 +30,7 @@ ACTIVATIONS = {
     "gelu": "gelu_exact",
     "relu": "relu",
 }
-FIXED = {"attn_type": "bi", "same_length": False, "layer_norm_eps": LAYER_NORM_EPSILON}
+FIXED = {"layer_norm_eps": LAYER_NORM_EPSILON}
 IDENTITY = "linear"
 
 

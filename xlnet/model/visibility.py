@@ -1,9 +1,10 @@
 """Which keys each stream must not see, and which lie in another segment.
 
-Keys are the memory, then the positions of the segment. All of the memory may be seen.
+Keys are the memory, then the positions of the segment. All of the memory may be seen, but for its padding.
 Source: reference modeling.py, `transformer_xl` and `_create_mask`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from keras import ops
@@ -20,12 +21,29 @@ def causal(length: Any, memory_length: Any, *, same_length: bool) -> Any:
     return ops.logical_and(back, keys >= queries) if same_length else back
 
 
+def empty(memories: Sequence[Any]) -> Any:
+    """bool [B, M]: where memories (one a layer) hold nothing. An empty memory is filled with zeros."""
+    return ops.all(ops.equal(memories[-1], 0), axis=-1)  # an embedding, or normalised: never all zeros
+
+
+def over_keys(padding: Any, memory_padding: Any, *, length: Any, memory_length: Any) -> Any:
+    """The padding of the segment [B, L] and of the memory [B, M] in one, bool [B, M + L]; each may be None."""
+    if padding is None and memory_padding is None:
+        return None
+    if padding is None:
+        return ops.pad(memory_padding, [(0, 0), (0, length)], constant_values=False)
+    padding = ops.cast(padding, "bool")
+    if memory_padding is None:
+        return ops.pad(padding, [(0, 0), (memory_length, 0)], constant_values=False)
+    return ops.concatenate([memory_padding, padding], axis=1)
+
+
 def content_view(
     segments: Any, visible: Any, *, padding: Any, history: Any, memory_length: Any, directions: int
 ) -> View:
     """The view of the content stream, which always sees itself.
 
-    visible bool [B, L, L], padding bool [B, L], history bool [L, M + L] (`causal`): each may be None.
+    visible bool [B, L, L], padding bool [B, M + L], history bool [L, M + L] (`causal`): each may be None.
     """
     seen = _seen(visible, padding, history=history, memory_length=memory_length)
     if seen is not None:
@@ -61,11 +79,11 @@ def query_view(
 def _seen(visible: Any, padding: Any, *, history: Any, memory_length: Any) -> Any:
     """bool [B or 1, Q, M + L], or None where everything may be seen."""
     seen = None if visible is None else ops.cast(visible, "bool")
-    if padding is not None:
-        real = ops.logical_not(ops.cast(padding, "bool"))[:, None, :]
-        seen = real if seen is None else ops.logical_and(seen, real)
     if seen is not None:
         seen = ops.pad(seen, [(0, 0), (0, 0), (memory_length, 0)], constant_values=True)
+    if padding is not None:
+        real = ops.logical_not(padding)[:, None, :]
+        seen = real if seen is None else ops.logical_and(seen, real)
     if history is not None:
         history = history if len(history.shape) == 3 else history[None]
         seen = history if seen is None else ops.logical_and(seen, history)
