@@ -13,12 +13,15 @@ from xlnet.errors import UserError
 from xlnet.model.checkpoints import load_config, load_weights, reference_variables
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import SequenceClassifier, SequenceSummary
+from xlnet.model.multiple_choice import MultipleChoice
+from xlnet.model.token_classifier import TokenClassifier
 
 HEADS: dict[str, dict[str, Any]] = {
     "cls_last": {"classes": 3},
     "cls_attn": {"classes": 2, "summary": "attn"},
     "cls_mean_noproj": {"classes": 5, "summary": "mean", "projection": False},
     "reg_first": {"classes": None, "summary": "first"},
+    "race": {},
 }
 
 
@@ -45,7 +48,7 @@ def test_heads_are_as_recorded(golden: Callable[[str], Path], compiled: Any, gra
     config = dataclasses.replace(
         load_config(str(golden("heads/xlnet_config.json"))), dropout=0.0, attention_dropout=0.0
     )
-    model = SequenceClassifier(config, **HEADS[name])
+    model = MultipleChoice(config) if name == "race" else SequenceClassifier(config, **HEADS[name])
     report = load_weights(model, str(golden(f"heads/{name}")))
     assert report.missing == ("model/transformer/mask_emb/mask_emb",)
     assert report.unexpected == ()
@@ -55,10 +58,12 @@ def test_heads_are_as_recorded(golden: Callable[[str], Path], compiled: Any, gra
         "padding": recorded["in/input_mask"],
     }
     labels = recorded["in/label_ids"]
+    if name == "race":  # the options of a question are in a row there
+        inputs = {key: values.reshape(len(labels), 4, -1) for key, values in inputs.items()}
 
     def losses() -> Any:
         logits = model(inputs)
-        if HEADS[name]["classes"] is None:
+        if name == "reg_first":
             return ops.square(logits - labels)
         return -ops.sum(ops.log_softmax(logits) * np.eye(logits.shape[-1], dtype="float32")[labels], axis=-1)
 
@@ -93,3 +98,38 @@ def test_unknown_summaries_and_too_few_classes_are_refused() -> None:
         SequenceSummary(config, summary="max")
     with pytest.raises(UserError, match="1 classes were given"):
         SequenceClassifier(config, classes=1)
+
+
+SMALL = ModelConfig(vocab_size=50, layers=1, model_dim=16, heads=2, head_dim=8, feedforward_dim=32)
+
+
+def test_options_see_nothing_of_each_other_and_those_that_are_none_are_never_chosen(compiled: Any) -> None:
+    model = MultipleChoice(SMALL, seed=1)
+    draw = np.random.default_rng(0)
+    inputs = {
+        "pieces": draw.integers(9, 50, (2, 3, 6)),
+        "segments": np.zeros((2, 3, 6), np.int32),
+        "padding": np.zeros((2, 3, 6), np.int32),
+    }
+    inputs["padding"][:, :, 0] = 1
+    whole = ops.convert_to_numpy(compiled(lambda: model(inputs)))
+    inputs["padding"][1, 2] = 1
+    inputs["pieces"][0, 0] = inputs["pieces"][1, 2] = 11
+    found = ops.convert_to_numpy(compiled(lambda: model(inputs)))
+    np.testing.assert_allclose(found[0, 1:], whole[0, 1:], atol=1e-6)
+    np.testing.assert_allclose(found[1, :2], whole[1, :2], atol=1e-6)
+    assert found[0, 0] != whole[0, 0]
+    assert ops.convert_to_numpy(ops.softmax(found))[1, 2] == 0
+
+
+def test_every_piece_gets_the_same_label_wherever_the_padding_ends(compiled: Any) -> None:
+    model = TokenClassifier(SMALL, classes=3, seed=1)
+    pieces = np.arange(10, 18)[None]
+    wide = np.pad(pieces, ((0, 0), (4, 0)))
+    padding = (np.arange(12) < 4)[None].astype("int32")
+    narrow = ops.convert_to_numpy(compiled(lambda: model({"pieces": pieces})))
+    found = ops.convert_to_numpy(compiled(lambda: model({"pieces": wide, "padding": padding})))
+    assert narrow.shape == (1, 8, 3)
+    np.testing.assert_allclose(found[:, 4:], narrow, atol=1e-5)
+    with pytest.raises(UserError, match="1 labels were given"):
+        TokenClassifier(SMALL, classes=1)

@@ -18,7 +18,7 @@ PIECE_PAD = 0  # as in the released fine-tuning code, not <pad>; a padded piece 
 SHORTEST = 8  # pieces: room for a pair and its three special pieces
 
 
-Texts = tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.integer]]  # ids of all, lengths [n], kept [n]
+Parts = tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.integer]]  # ids, first [n] of each part, kept [n]
 
 
 class LineEncoder(Protocol):
@@ -57,17 +57,20 @@ def features(
     ids_b, length_b = (ids_a[:0], np.zeros_like(length_a)) if pairs is None else tokenizer.encode_lines(pairs)
     special = np.where(length_b > 0, 3, 2)
     kept_a, kept_b = kept(length_a, length_b, room=sequence_length - special)
-    start = sequence_length - special - kept_a - kept_b
-    return _laid_out((ids_a, length_a, kept_a), (ids_b, length_b, kept_b), start=start, sequence_length=sequence_length)
+    a = (ids_a, firsts(length_a), kept_a)
+    return laid_out(a, (ids_b, firsts(length_b), kept_b), special=special, sequence_length=sequence_length)
 
 
-def _laid_out(
-    a: Texts,
-    b: Texts,
-    *,
-    start: NDArray[np.integer],
-    sequence_length: int,
+def firsts(lengths: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Where each of n texts begins, when they stand in a row; lengths [n]."""
+    return np.cumsum(lengths) - lengths
+
+
+def laid_out(
+    a: Parts, b: Parts, *, special: NDArray[np.integer] | int, sequence_length: int
 ) -> dict[str, NDArray[np.int32]]:
+    """The arrays of `features` of parts that fit: `special` [n] is 3 where a `<sep>` ends B, 2 where there is no B."""
+    start = sequence_length - special - a[2] - b[2]
     rows = np.arange(len(start))
     pieces = np.full((len(start), sequence_length), PIECE_PAD, np.int32)
     end_a = start + a[2]
@@ -87,12 +90,12 @@ def _laid_out(
 def _place(
     pieces: NDArray[np.int32],
     ids: NDArray[np.integer],
-    lengths: NDArray[np.integer],
+    first: NDArray[np.integer],
     kept: NDArray[np.integer],
     *,
     start: NDArray[np.integer],
 ) -> None:
-    """Writes the first `kept` of each text's ids into its row, from column `start` on."""
-    within = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)
-    source = np.repeat(np.cumsum(lengths) - lengths, kept) + within
+    """Writes `kept` ids, from `first` on, into each row, from column `start` on."""
+    within = np.arange(kept.sum()) - np.repeat(firsts(kept), kept)
+    source = np.repeat(first, kept) + within
     pieces[np.repeat(np.arange(len(kept)), kept), np.repeat(start, kept) + within] = ids[source]

@@ -33,7 +33,7 @@ def select(
     Raises UserError, with file and line, for: invalid UTF-8, NUL, broken CSV or JSON, rows of another width
     than the first, a column that is not there, a file without rows.
     """
-    text = _text(path)
+    text = read_text(path)
     ending = ending or path[path.rfind(".") :]
     if ending == ".jsonl":
         rows = _select_keys(path, text, columns)
@@ -49,7 +49,8 @@ def select(
     return found
 
 
-def _text(path: str) -> str:
+def read_text(path: str) -> str:
+    """A file of examples as text. Raises UserError when it is empty, holds a NUL, or is no UTF-8."""
     content = storage.read_bytes(path)
     if not content:
         raise UserError(f"{path} is empty; give a file with examples")
