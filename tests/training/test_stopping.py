@@ -16,7 +16,7 @@ import pytest
 
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
-from xlnet.training import pretraining, resume
+from xlnet.training import loop, pretrainer, resume
 from xlnet.training.pretraining import pretrain
 from xlnet.training.settings import PretrainingSettings
 from xlnet.training.stopping import StoppedError, on_termination
@@ -75,7 +75,7 @@ def test_from_a_checkpoint_of_every_step_the_whole_tail_is_the_same(whole, small
 
 def terminated_at(step: int, monkeypatch) -> None:
     """A SIGTERM as the step's batch is about to be trained on."""
-    begin = pretraining._Run._begin
+    begin = loop.Loop._begin
 
     def and_terminate(self) -> None:
         begin(self)
@@ -89,7 +89,7 @@ def terminated_at(step: int, monkeypatch) -> None:
 
         self.trainer.train_function = counted
 
-    monkeypatch.setattr(pretraining._Run, "_begin", and_terminate)
+    monkeypatch.setattr(loop.Loop, "_begin", and_terminate)
 
 
 def test_sigterm_in_the_middle_of_an_interval_loses_nothing(small_data, tmp_path, monkeypatch):
@@ -147,14 +147,14 @@ def test_a_disk_that_fills_up_keeps_the_checkpoint_before(whole, small_data, tmp
 
 def poisoned(monkeypatch, *, first: int, last: int) -> None:
     """Makes the loss of some steps not a number."""
-    count = pretraining.Pretrainer.target_count
+    count = pretrainer.Pretrainer.target_count
 
     def never(self, batch):
         step = self.optimizer._position()
         is_poisoned = (step >= first) & (step <= last)
         return count(self, batch) + (0.0 if not hasattr(self, "optimizer") else 1.0) * _nan_where(is_poisoned)
 
-    monkeypatch.setattr(pretraining.Pretrainer, "target_count", never)
+    monkeypatch.setattr(pretrainer.Pretrainer, "target_count", never)
 
 
 def _nan_where(condition):

@@ -1,0 +1,41 @@
+"""The trainer of a pretraining run: model, optimizer and compiled step, from the settings."""
+
+from xlnet.corpus.settings import CorpusSettings
+from xlnet.model.backbone import Backbone
+from xlnet.model.checkpoints import load_weights
+from xlnet.model.config import ModelConfig
+from xlnet.model.heads import LanguageModelHead
+from xlnet.training import optimizer
+from xlnet.training.pretrainer import Pretrainer, build
+from xlnet.training.settings import PretrainingSettings
+
+
+def build_trainer(
+    settings: PretrainingSettings, *, config: ModelConfig, corpus: CorpusSettings, init: str | None = None
+) -> Pretrainer:
+    """A trainer that is ready for `fit`. `init`: a model directory or a reference checkpoint to begin from."""
+    policy = settings.precision if settings.precision == "float32" else f"mixed_{settings.precision}"
+    backbone = Backbone(config, bidirectional=corpus.bidirectional, dtype=policy)
+    trainer = Pretrainer(
+        backbone,
+        LanguageModelHead(backbone),
+        corpus=corpus,
+        rows=settings.batch_size,
+        memory_length=settings.memory_length,
+        parts=settings.accumulation_steps,
+    )
+    build(trainer, rows=settings.batch_size)
+    trainer.resets_metrics = False
+    if init is not None:
+        fresh = load_weights(trainer, init).missing
+        if fresh:
+            print(f"{init} has no {', '.join(fresh)}: begun afresh", flush=True)
+    updates = optimizer.build(
+        settings,
+        steps=settings.steps,
+        variables=trainer.trainable_variables,
+        most_skipped=settings.most_skipped_steps,
+        scales_loss=settings.precision == "float16",
+    )
+    trainer.compile(optimizer=updates, jit_compile=settings.jit_compile)
+    return trainer

@@ -1,0 +1,100 @@
+"""The loop of a pretraining run: intervals of steps, with metrics, held-out loss and checkpoints between them."""
+
+import keras
+
+from xlnet.progress import Progress
+from xlnet.training.held_out import HeldOut
+from xlnet.training.pretrainer import Pretrainer
+from xlnet.training.pretraining_data import TrainingData
+from xlnet.training.run_checkpoints import RunCheckpoints
+from xlnet.training.run_metrics import RunMetrics
+from xlnet.training.settings import PretrainingSettings
+from xlnet.training.skipped import Skipped
+from xlnet.training.stopping import StoppedError
+
+
+class Loop:
+    """Trains on the batches of a run from step `start` to the last one."""
+
+    def __init__(
+        self,
+        trainer: Pretrainer,
+        data: TrainingData,
+        *,
+        settings: PretrainingSettings,
+        start: int,
+        metrics: RunMetrics,
+        checkpoints: RunCheckpoints,
+        skipped: Skipped,
+        held_out: HeldOut | None,
+    ):
+        self.trainer, self.data, self.settings, self.start = trainer, data, settings, start
+        self.metrics, self.checkpoints, self.skipped, self.held_out = metrics, checkpoints, skipped, held_out
+        self.progress = Progress(settings.steps, unit="steps", name="pretraining")
+        self.is_asked_to_stop = False
+
+    def stop(self) -> None:
+        """Ask for a checkpoint after the step that runs; may be called from a signal handler."""
+        self.is_asked_to_stop = self.trainer.stop_training = True
+
+    def run(self) -> None:
+        """Train to the end. Raises StoppedError when asked to stop, with all saved."""
+        last, every = self.settings.steps, self.settings.log_interval
+        step = self.start
+        self.progress.update(step)
+        while step < last:
+            ahead = every - step % every
+            interval = min(ahead, last - step)  # a run that was stopped in between first ends the interval
+            epochs = (last - step) // interval if ahead == every else 1
+            self._fit(step, step + epochs * interval, interval=interval, epochs=epochs)
+            step += epochs * interval
+        if "validation_loss" not in self.metrics.newest:
+            self._validate(last)
+
+    def _fit(self, first: int, last: int, *, interval: int, epochs: int) -> None:
+        at_ends = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: self._begin(),
+            on_epoch_end=lambda epoch, logs: self._end(first + (epoch + 1) * interval, interval),
+        )
+        with self.data.naming_damage():
+            self.trainer.fit(
+                self.data.batches(first, last),
+                epochs=epochs,
+                steps_per_epoch=interval,
+                callbacks=[at_ends],
+                verbose=0,
+                shuffle=False,
+            )
+
+    def _begin(self) -> None:
+        self.metrics.begin_interval()
+        if self.is_asked_to_stop:
+            self.trainer.stop_training = True  # Keras takes it back as it begins
+
+    def _end(self, step: int, interval: int) -> None:
+        """After the steps of an interval, or in the middle of it when the run is asked to stop."""
+        if keras.backend.backend() == "jax":
+            self.trainer.jax_state_sync()
+        self.skipped.check()
+        reached, last = self.trainer.optimizer.position, self.settings.steps
+        if reached == step:
+            self._at_interval(step, interval)
+        if self.is_asked_to_stop and reached < last:
+            self.checkpoints.save(reached)
+            raise StoppedError(f"stopped at step {reached} of {last}, saved; the same command goes on")
+
+    def _at_interval(self, step: int, interval: int) -> None:
+        self.metrics.end_interval(step, steps=interval, skipped=self.skipped.count)
+        if self._passes(step, self.settings.validation_interval):
+            self._validate(step)
+        if self._passes(step, self.settings.checkpoint_interval):
+            self.checkpoints.save(step)
+        self.progress.update(step, **self.metrics.note())
+
+    def _passes(self, step: int, every: int) -> bool:
+        """Whether a multiple of `every`, or the end, lies in the interval that ends at `step`."""
+        return step == self.settings.steps or step // every > (step - self.settings.log_interval) // every
+
+    def _validate(self, step: int) -> None:
+        if self.held_out is not None:
+            self.metrics.validated(step, self.held_out.loss())
