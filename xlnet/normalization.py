@@ -97,17 +97,42 @@ def align(
     if normalized == text:
         starts = np.arange(len(text), dtype=np.int32)
         return text, starts, starts + 1
-    places: list[tuple[int, int]] = []
-    for unit in _UNIT.finditer(text, len(text) - len(text.lstrip()), len(text.rstrip())):
-        made = " " if unit[0].isspace() else _replace(unit[0], keep_accents=keep_accents)
-        if lower:  # never changes length by what stands around
-            made = made.lower()
-        if made:
-            places += [unit.span()] * len(made)
-        elif places:
-            places[-1] = (places[-1][0], unit.end())
-    starts, ends = np.array(places, np.int32).reshape(-1, 2).T
+    starts, ends = _places(text, lower=lower, keep_accents=keep_accents)
     return normalized, starts, ends
 
 
-_UNIT = re.compile(r"``|''|\s+|\S")
+def _places(text: str, *, lower: bool, keep_accents: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    first, last = len(text) - len(text.lstrip()), len(text.rstrip())
+    made = np.ones(last, np.int32)  # of each character; of several that change as one, of the first
+    made[:first] = 0
+    ends = np.arange(1, last + 1, dtype=np.int32)
+    dropped = []
+    for unit in _changing_units(keep_accents).finditer(text, first, last):
+        start, end = unit.span()
+        made[start:end] = 0
+        made[start] = _made(unit[0], lower, keep_accents)
+        ends[start] = end
+        if not made[start]:
+            dropped.append(start)
+    for start in dropped:
+        before = start - 1
+        while before >= first and not made[before]:
+            before -= 1
+        if before >= first:
+            ends[before] = ends[start]
+    return np.repeat(np.arange(last, dtype=np.int32), made), np.repeat(ends, made)
+
+
+@cache
+def _made(unit: str, lower: bool, keep_accents: bool) -> int:
+    """How many characters become of one that changes, or of some that change as one."""
+    made = " " if unit.isspace() else _replace(unit, keep_accents=keep_accents)
+    return len(made.lower() if lower else made)  # lower case never changes length by what stands around
+
+
+@cache
+def _changing_units(keep_accents: bool) -> re.Pattern[str]:
+    """What may come out as other than one character that stands for itself; İ is two in lower case."""
+    table = _is_changing(keep_accents)
+    found = "".join(chr(code) for code in np.flatnonzero(table) if not chr(code).isspace())
+    return re.compile(rf"``|''|\s{{2,}}|[^\S ]|[İ{re.escape(found)}]|[\U00010000-\U0010ffff]")

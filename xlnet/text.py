@@ -53,6 +53,7 @@ class Tokenizer:
         self.is_word_start: NDArray[np.bool_] = np.array(
             [piece.startswith((SPACE, "<")) or piece in PUNCTUATION for piece in self._surfaces]
         )
+        self._shown = np.array([_shown(surface) for surface in self._surfaces], np.int64)
         # Pieces such as `1,000,` never leave the tokenizer: the parts that stand for them, -1 behind the last.
         commas = {index: self._ids(self._split_comma(piece)) for index, piece in self._comma_pieces()}
         self._row = np.full(self.size, -1, np.int32)
@@ -125,26 +126,40 @@ class Tokenizer:
     def _comma_pieces(self) -> Iterator[tuple[int, str]]:
         return ((index, piece) for index, piece in enumerate(self._surfaces) if _ends_number(piece))
 
-    def encode_with_offsets(self, text: str) -> tuple[list[int], NDArray[np.int32], NDArray[np.int32]]:
+    def encode_with_offsets(self, text: str) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
         """Ids of a text, and where each piece lies in `text`: starts and ends [pieces], half open, in characters.
 
         Whitespace is part of no piece: a piece that is only a word's beginning is empty, where the word begins.
         Pieces that share a character (a ligature, a fraction) each have all of it. Neither starts nor ends fall.
         """
         normalized, starts, ends = align(text, lower=self.lower, keep_accents=self.keep_accents)
-        pieces = self._pieces(normalized)
+        ids, lengths = self._visible_pieces(normalized)
         # SentencePiece normalises once more; its pieces in a row are what it sees, but for marks of words.
         seen, sources = self._processor.Normalize(normalized, with_offsets=True)
-        is_visible = np.array([character != SPACE for character in seen], bool)
+        is_visible = np.frombuffer(seen.encode("utf-32-le", "surrogatepass"), np.uint32) != ord(SPACE)
         begins = np.array(sources[:-1], np.int32)
         follows = np.append(begins, len(normalized))[np.searchsorted(begins, begins, side="right")]
         starts = np.append(starts[begins[is_visible]], len(text)).astype(np.int32)
         ends = np.append(ends[follows[is_visible] - 1], len(text)).astype(np.int32)
-        lengths = np.array([len(piece) - piece.count(SPACE) for piece in pieces], np.int32)
         last = np.minimum(np.cumsum(lengths), is_visible.sum())
         first = np.maximum(last - lengths, 0)
         starts, ends = starts[first], np.where(lengths > 0, ends[last - 1], starts[first])
-        return self._ids(pieces), starts, np.maximum.accumulate(ends)
+        return ids, starts, np.maximum.accumulate(ends)
+
+    def _visible_pieces(self, normalized: str) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Ids of pieces, and how many characters each shows [pieces]."""
+        found = np.array(self._processor.EncodeAsIds(normalized), np.int32)
+        unknown = self._processor.unk_id()
+        ids, _ = self._split_commas(found, np.array([len(found)], np.int32))
+        lengths, surfaces = self._shown[ids], []
+        if (is_unknown := found == unknown).any():  # then its surface is the text's own
+            pieces = self._processor.EncodeAsPieces(normalized)
+            surfaces = [pieces[row] for row in np.flatnonzero(is_unknown)]
+        if self._is_comma_unknown or (ids == unknown).sum() > len(surfaces):
+            pieces = self._pieces(normalized)
+            return np.array(self._ids(pieces), np.int32), np.array([_shown(piece) for piece in pieces], np.int64)
+        lengths[ids == unknown] = [_shown(surface) for surface in surfaces]
+        return ids, lengths
 
     def decode(self, ids: Sequence[int] | NDArray[np.int32]) -> str:
         """The text of pieces."""
@@ -153,6 +168,11 @@ class Tokenizer:
     def piece(self, index: int) -> str:
         """The surface of one piece."""
         return self._surfaces[index]
+
+
+def _shown(surface: str) -> int:
+    """How many characters a piece shows: the mark of a word's beginning is none."""
+    return len(surface) - surface.count(SPACE)
 
 
 def _ends_number(piece: str) -> bool:

@@ -1,0 +1,193 @@
+"""Questions that a span of a context answers, read from SQuAD's JSON files and those of the same layout.
+
+Sources: Rajpurkar et al. 2016, 2018 (SQuAD 1.1, 2.0), Cui et al. 2019 (CMRC 2018), Shao et al. 2018 (DRCD), Artetxe
+et al. 2020 (XQuAD); reference: run_squad.py, read_squad_examples.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xlnet import storage
+from xlnet.errors import UserError
+
+NOWHERE = -1  # the place of an answer that there is none of, or that is not in its context
+
+
+@dataclass(frozen=True)
+class SpanSet:
+    """A published data set of this layout."""
+
+    scoring: str  # whose official rules: squad or chinese
+    unanswerable: bool = False  # some questions have no answer
+    faulty: bool = False  # answers that are in no context and empty questions are part of the published files
+
+
+SPAN_SETS = {
+    "squad1": SpanSet("squad"),
+    "squad2": SpanSet("squad", unanswerable=True),
+    "xquad": SpanSet("squad"),
+    "cmrc2018": SpanSet("chinese", faulty=True),
+    "drcd": SpanSet("chinese"),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault in the data: `kind` is moved, missing or no question."""
+
+    id: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The n questions of a file, in its order."""
+
+    path: str
+    contexts: list[str]
+    context: NDArray[np.int32]  # of which context each question is [n]
+    ids: list[str]
+    texts: list[str]
+    answers: list[list[str]]  # every right answer; none of a question that cannot be answered
+    spans: NDArray[np.int32]  # characters of the first answer that is in the context, half open [n, 2], or NOWHERE
+    faults: list[Fault]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def is_impossible(self) -> NDArray[np.bool_]:
+        """Which questions cannot be answered [n]."""
+        return np.array([not answers for answers in self.answers], bool)
+
+    @property
+    def is_learnable(self) -> NDArray[np.bool_]:
+        """Which questions a model can learn from [n]: not those with a text but nowhere an answer."""
+        asked = np.array([bool(text.strip()) for text in self.texts], bool)
+        return asked & (self.is_impossible | (self.spans[:, 0] != NOWHERE))
+
+
+def read(path: str, data_set: str = "squad2") -> Questions:
+    """The questions of a file of a data set, a name of SPAN_SETS.
+
+    An answer that does not stand where the file says is taken from the nearest place where it does, and is one of
+    `faults`. Raises UserError, with the file and the question's id, for an answer that is nowhere in its context
+    (unless the data set is known for it: then the fault is listed), an empty context or question, an id that comes
+    twice, and what is not of the layout; with the line for broken JSON.
+    """
+    known = SPAN_SETS[data_set]
+    reader = _Reader(path, known, data_set)
+    for article in _list(_content(path), "data", path):
+        for paragraph in _list(article, "paragraphs", path):
+            reader.add(paragraph)
+    if not reader.ids:
+        raise UserError(f"{path} holds no question; give a file of {data_set}")
+    return Questions(
+        path=path,
+        contexts=reader.contexts,
+        context=np.array(reader.context, np.int32),
+        ids=reader.ids,
+        texts=reader.texts,
+        answers=reader.answers,
+        spans=np.array(reader.spans, np.int32).reshape(-1, 2),
+        faults=reader.faults,
+    )
+
+
+class _Reader:
+    def __init__(self, path: str, known: SpanSet, name: str) -> None:
+        self.path, self.known, self.name = path, known, name
+        self.contexts: list[str] = []
+        self.context: list[int] = []
+        self.ids: list[str] = []
+        self.texts: list[str] = []
+        self.answers: list[list[str]] = []
+        self.spans: list[tuple[int, int]] = []
+        self.faults: list[Fault] = []
+        self.seen: set[str] = set()
+
+    def add(self, paragraph: Any) -> None:
+        questions = _list(paragraph, "qas", self.path)
+        text = paragraph.get("context")
+        if not isinstance(text, str) or not text.strip():
+            first = questions[0].get("id") if questions and isinstance(questions[0], dict) else None
+            raise UserError(f"{self.path}: the context of question {first!r} is empty; fill it or remove the paragraph")
+        self.contexts.append(text)
+        for question in questions:
+            self.ask(question, text)
+
+    def ask(self, question: Any, context: str) -> None:
+        if not isinstance(question, dict) or not {"id", "question"} <= question.keys():
+            raise UserError(f"{self.path}: a question of paragraph {len(self.contexts)} lacks its id or its text")
+        name, text = str(question["id"]), str(question["question"])
+        if name in self.seen:
+            raise UserError(f"{self.path}: two questions have the id {name!r}; give each its own")
+        if not text.strip():
+            self.found(name, "no question", "", f"question {name!r} is empty; fill it or remove it")
+        self.seen.add(name)
+        answers = list(self.answers_of(name, question))
+        places = [self.place(name, context, *answer) for answer in answers]
+        self.ids.append(name)
+        self.texts.append(text)
+        self.context.append(len(self.contexts) - 1)
+        self.answers.append([answer for answer, _ in answers])
+        self.spans.append(next((place for place in places if place[0] != NOWHERE), (NOWHERE, NOWHERE)))
+
+    def answers_of(self, name: str, question: dict[str, Any]) -> Iterator[tuple[str, int]]:
+        if question.get("is_impossible"):
+            if not self.known.unanswerable:
+                raise UserError(
+                    f"{self.path}: question {name!r} cannot be answered, and {self.name} has no such questions; "
+                    "pass --task squad2"
+                )
+            return
+        answers = question.get("answers")
+        if not isinstance(answers, list) or not answers:
+            raise UserError(f"{self.path}: question {name!r} has no answer and is not marked is_impossible")
+        for answer in answers:
+            try:
+                yield str(answer["text"]), int(answer["answer_start"])
+            except (TypeError, KeyError, ValueError):
+                raise UserError(f"{self.path}: an answer of question {name!r} lacks text or answer_start") from None
+
+    def place(self, name: str, context: str, answer: str, start: int) -> tuple[int, int]:
+        """Where the answer stands: as given, or else the nearest place."""
+        if not answer.strip():
+            raise UserError(f"{self.path}: an answer of question {name!r} is empty; fill it or remove it")
+        if start >= 0 and context.startswith(answer, start):
+            return start, start + len(answer)
+        places = [match.start() for match in re.finditer(f"(?={re.escape(answer)})", context)]
+        if not places:
+            self.found(name, "missing", answer, f"the answer {answer!r} of question {name!r} is not in its context")
+            return NOWHERE, NOWHERE
+        self.faults.append(Fault(name, "moved", answer))
+        nearest = min(places, key=lambda place: abs(place - start))
+        return nearest, nearest + len(answer)
+
+    def found(self, name: str, kind: str, text: str, message: str) -> None:
+        if not self.known.faulty:
+            raise UserError(f"{self.path}: {message}")
+        self.faults.append(Fault(name, kind, text))
+
+
+def _content(path: str) -> Any:
+    try:
+        return json.loads(storage.read_bytes(path).decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: invalid UTF-8 at byte {error.start}; save the file as UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}:{error.lineno}: broken JSON at column {error.colno}: {error.msg}") from None
+
+
+def _list(holder: Any, key: str, path: str) -> list[Any]:
+    found = holder.get(key) if isinstance(holder, dict) else None
+    if not isinstance(found, list):
+        raise UserError(f"{path}: no list {key!r} where SQuAD's layout has one; give the data set's own JSON file")
+    return found

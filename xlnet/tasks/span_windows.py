@@ -1,0 +1,208 @@
+"""Questions to windows over their contexts: `context <sep> question <sep> <cls> <pad>...`, padded on the right.
+
+The layout is that of the reference's run_squad.py, convert_examples_to_features. Where a piece lies in its context is
+told by the tokenizer; the reference looks for a longest common subsequence.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xlnet.errors import UserError
+from xlnet.tasks.features import PIECE_PAD
+from xlnet.tasks.span_questions import NOWHERE, Questions
+from xlnet.vocab import CLS, SEP
+
+SEGMENT_CONTEXT, SEGMENT_QUESTION, SEGMENT_CLS, SEGMENT_PAD = 0, 1, 2, 3
+SPECIAL = 3  # two <sep> and a <cls>
+
+Integers = NDArray[np.integer]
+
+
+class OffsetEncoder(Protocol):
+    """The part of a tokenizer that windows need: see `xlnet.text.Tokenizer`."""
+
+    def encode_lines(self, lines: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Ids of all lines in a row, and how many each line has."""
+        ...
+
+    def encode_with_offsets(self, text: str) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+        """Ids of a text, and where in it each piece starts and ends."""
+        ...
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """How contexts are cut into windows, in pieces."""
+
+    sequence_length: int = 512
+    stride: int = 128  # from a window's first piece to that of the next
+    question_length: int = 64  # what is longer is cut
+
+    def __post_init__(self) -> None:
+        if self.stride < 1 or self.question_length < 1:
+            raise UserError(
+                f"stride is {self.stride} and question_length {self.question_length}, wanted is 1 or more of each"
+            )
+        if self.sequence_length <= self.question_length + SPECIAL:
+            raise UserError(
+                f"sequence_length is {self.sequence_length}, wanted is more than question_length + {SPECIAL} = "
+                f"{self.question_length + SPECIAL}: the context needs room"
+            )
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The pieces of all contexts in a row, with the place of each in its context."""
+
+    ids: NDArray[np.int32]  # [pieces]
+    starts: NDArray[np.int32]  # characters [pieces]
+    ends: NDArray[np.int32]  # [pieces]
+    first: NDArray[np.int64]  # which piece each context begins with [contexts]
+    counts: NDArray[np.int64]  # how many pieces it has [contexts]
+
+    @classmethod
+    def of(cls, tokenizer: OffsetEncoder, contexts: list[str]) -> "Pieces":
+        """Each context once, however many questions it has."""
+        ids, starts, ends = zip(*map(tokenizer.encode_with_offsets, contexts), strict=True)
+        counts = np.array([len(each) for each in ids])
+        first = np.cumsum(counts) - counts
+        return cls(np.concatenate(ids), np.concatenate(starts), np.concatenate(ends), first, counts)
+
+    def within(self, spans: Integers, *, context: Integers, lengths: Integers) -> NDArray[np.int64]:
+        """The first and last piece of spans of characters [n, 2] in contexts [n], counted within the context.
+
+        `lengths` are the characters of all contexts. A span without characters of its own gives NOWHERE.
+        """
+        before = np.cumsum(lengths + 1) - lengths - 1  # contexts one behind the other, none touching the next
+        shift = np.repeat(before, self.counts)
+        first = np.searchsorted(self.ends + shift, spans[:, 0] + before[context], side="right")
+        last = np.searchsorted(self.starts + shift, spans[:, 1] + before[context], side="left") - 1
+        found = np.stack([first, last], axis=1) - self.first[context][:, None]
+        found[(spans[:, 0] == NOWHERE) | (first > last)] = NOWHERE
+        return found
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows over the contexts of questions; those of a question stand in a row, from left to right."""
+
+    inputs: dict[str, NDArray[np.int32]]  # pieces, segments, padding, excluded [w, sequence_length]; cls [w]
+    targets: NDArray[np.int32]  # start, end, is impossible [w, 3]: in pieces of the window, at <cls> if impossible
+    question: NDArray[np.int64]  # which question each window is of [w]
+    context: NDArray[np.int64]  # which context [w]
+    first: NDArray[np.int64]  # the piece of the context that the window begins with [w]
+    length: NDArray[np.int64]  # how many pieces of the context it has [w]
+    pieces: Pieces
+
+    def __len__(self) -> int:
+        return len(self.question)
+
+    def characters(self, window: Integers, start: Integers, end: Integers) -> tuple[Integers, Integers]:
+        """The characters of spans of pieces, both ends in: starts and ends in the context, half open."""
+        at = self.pieces.first[self.context[window]] + self.first[window]
+        return self.pieces.starts[at + start], self.pieces.ends[at + end]
+
+    def has_most_context(self, window: Integers, piece: Integers) -> NDArray[np.bool_]:
+        """Whether no window of its question shows more around a piece of a window; all are of one shape.
+
+        More is: the shorter side is longer; a longer window counts a hundredth a piece. The first of equals wins.
+        Source: run_squad.py, _check_is_max_context.
+        """
+        window, piece = np.broadcast_arrays(window, piece)
+        position = self.first[window] + piece
+        own = self._context_around(window, position)
+        best = np.ones(window.shape, bool)
+        counts = np.bincount(self.question)
+        ordinal = np.arange(len(self)) - (np.cumsum(counts) - counts)[self.question]
+        for distance in range(1, int(counts.max())):
+            before, after = window - distance, window + distance
+            is_there = ordinal[window] >= distance
+            best &= ~is_there | (self._context_around(np.maximum(before, 0), position) < own)
+            is_there = ordinal[window] + distance < counts[self.question[window]]
+            best &= ~is_there | (self._context_around(np.minimum(after, len(self) - 1), position) <= own)
+        return best
+
+    def _context_around(self, window: Integers, position: Integers) -> NDArray[np.float64]:
+        left = position - self.first[window]
+        right = self.length[window] - 1 - left
+        side = np.minimum(left, right)
+        return np.where(side < 0, -np.inf, side + 0.01 * self.length[window])
+
+
+def windows(tokenizer: OffsetEncoder, questions: Questions, *, settings: WindowSettings) -> Windows:
+    """The windows of all questions.
+
+    A window without the whole answer is one that cannot be answered, as in the reference. Raises UserError when a
+    context has no piece.
+    """
+    pieces = Pieces.of(tokenizer, questions.contexts)
+    if not pieces.counts.all():
+        empty = int(np.flatnonzero(pieces.counts == 0)[0])
+        name = questions.ids[int(np.flatnonzero(questions.context == empty)[0])]
+        raise UserError(f"{questions.path}: the context of question {name!r} has nothing to read; remove the paragraph")
+    asked, asked_counts = tokenizer.encode_lines(questions.texts)
+    kept = np.minimum(asked_counts, settings.question_length).astype(np.int64)
+    total = pieces.counts[questions.context]
+    room = settings.sequence_length - SPECIAL - kept
+    step = np.minimum(room, settings.stride)
+    counts = 1 + -(-np.maximum(total - room, 0) // step)
+    question = np.repeat(np.arange(len(questions)), counts)
+    ordinal = np.arange(len(question)) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = ordinal * step[question]
+    length = np.minimum(room[question], total[question] - first)
+    context = questions.context[question].astype(np.int64)
+    inputs = _laid_out(
+        pieces.ids,
+        pieces.first[context] + first,
+        length,
+        asked,
+        (np.cumsum(asked_counts) - asked_counts)[question],
+        kept[question],
+        sequence_length=settings.sequence_length,
+    )
+    answers = pieces.within(
+        questions.spans, context=questions.context, lengths=np.array([len(text) for text in questions.contexts])
+    )
+    targets = _targets(answers[question] - first[:, None], length=length, cls=inputs["cls"])
+    return Windows(inputs, targets, question, context, first, length, pieces)
+
+
+def _targets(answers: Integers, *, length: Integers, cls: Integers) -> NDArray[np.int32]:
+    is_within = (answers[:, 0] >= 0) & (answers[:, 1] < length)
+    found = np.where(is_within[:, None], answers, cls[:, None])
+    return np.concatenate([found, ~is_within[:, None]], axis=1).astype(np.int32)
+
+
+def _laid_out(
+    ids: Integers,
+    begin: Integers,
+    length: Integers,
+    asked: Integers,
+    asked_begin: Integers,
+    kept: Integers,
+    *,
+    sequence_length: int,
+) -> dict[str, NDArray[np.int32]]:
+    column = np.arange(sequence_length)
+    separator, end, cls = (at[:, None] for at in (length, length + kept + 1, length + kept + 2))
+    from_context = column < separator
+    from_question = (column > separator) & (column < end)
+    found = np.full(from_context.shape, PIECE_PAD, np.int32)
+    found[from_context] = ids[(begin[:, None] + column)[from_context]]
+    found[from_question] = asked[(asked_begin[:, None] + column - separator - 1)[from_question]]
+    found[(column == separator) | (column == end)] = SEP
+    found[column == cls] = CLS
+    segments = np.full(from_context.shape, SEGMENT_PAD, np.int32)
+    segments[column <= cls] = SEGMENT_CLS
+    segments[column <= end] = SEGMENT_QUESTION
+    segments[column <= separator] = SEGMENT_CONTEXT
+    return {
+        "pieces": found,
+        "segments": segments,
+        "padding": (column > cls).astype(np.int32),
+        "excluded": (~from_context & (column != cls)).astype(np.int32),
+        "cls": cls[:, 0].astype(np.int32),
+    }
