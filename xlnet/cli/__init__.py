@@ -5,7 +5,19 @@ import sys
 from types import ModuleType
 
 from xlnet import __version__
-from xlnet.cli import convert, evaluate, export, finetune, inspect, pipeline, preprocess, pretrain, report, train_vocab
+from xlnet.cli import (
+    convert,
+    embed,
+    evaluate,
+    export,
+    finetune,
+    inspect,
+    pipeline,
+    preprocess,
+    pretrain,
+    report,
+    train_vocab,
+)
 from xlnet.errors import UserError
 from xlnet.flags import Parser
 
@@ -17,11 +29,12 @@ VERBS: dict[str, ModuleType] = {  # each with SUMMARY, flags(parser) and run(par
     "finetune": finetune,
     "evaluate": evaluate,
     "convert": convert,
+    "embed": embed,
     "export": export,
     "report": report,
     "pipeline": pipeline,
 }
-TRAINS = ("pretrain", "finetune", "evaluate", "convert", "export")
+TRAINS = ("pretrain", "finetune", "evaluate", "convert", "embed", "export")
 
 
 def main(arguments: list[str] | None = None) -> int:

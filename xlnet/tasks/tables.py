@@ -104,9 +104,9 @@ def _select_cells(
         return
     line, names = first
     named = not all(column.isdecimal() for column in columns) if header is None else header
-    places = [_place(f"{path}:{line}", column, names if named else None, len(names)) for column in columns]
+    places = [place(f"{path}:{line}", column, names if named else None, len(names)) for column in columns]
     if not named:
-        yield line, [names[place] for place in places]
+        yield line, [names[index] for index in places]
     for line, cells in rows:
         if len(cells) != len(names):
             if broken is not None:
@@ -116,10 +116,14 @@ def _select_cells(
                 f"{path}:{line}: the row has {len(cells)} columns, the first row has {len(names)}; "
                 "look for a separator inside the text or a missing cell"
             )
-        yield line, [cells[place] for place in places]
+        yield line, [cells[index] for index in places]
 
 
-def _place(where: str, column: str, names: list[str] | None, width: int) -> int:
+def place(where: str, column: str, names: list[str] | None, width: int) -> int:
+    """The index of a column, by its name in the header (None: there is none) or by number, in rows of that width.
+
+    Raises UserError, which begins with `where`, when it is not there, or there twice.
+    """
     stripped = [name.strip() for name in names or []]
     if stripped.count(column) > 1:
         raise UserError(
