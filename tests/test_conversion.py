@@ -172,7 +172,7 @@ def test_a_head_of_the_reference_answers(golden: Golden, vocabulary, tmp_path, m
     given = Assumptions(vocabulary=vocabulary, classes=tuple("abcde"), summary="mean", sequence_length=16)
     convert(str(source), str(tmp_path / "ours"), to="xlnet", assumed=given)
     predictor = Predictor.load(str(tmp_path / "ours"))
-    assert predictor.classes == list("abcde")
+    assert predictor.head["classes"] == list("abcde")
     recorded = np.load(golden("heads/cls_mean_noproj.npz"))
     inputs = {"pieces": "input_ids", "segments": "segment_ids", "padding": "input_mask"}
     found = predictor.model({ours: recorded[f"in/{theirs}"] for ours, theirs in inputs.items()})

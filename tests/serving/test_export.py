@@ -16,7 +16,8 @@ from xlnet.model.checkpoints import save_model
 from xlnet.model.config import ModelConfig
 from xlnet.serving import export as exporting
 from xlnet.serving.export import export
-from xlnet.serving.predictor import Predictor, classifier
+from xlnet.serving.predictor import Predictor
+from xlnet.tasks import registry
 
 TINY = ModelConfig(
     vocab_size=2000, layers=2, model_dim=16, heads=2, head_dim=8, feedforward_dim=32, initializer_stddev=0.3
@@ -44,7 +45,7 @@ def saved(tmp_path_factory, golden):
 
     def save(head):
         keras.utils.set_random_seed(0)
-        model = Backbone(TINY) if head is None else classifier(TINY, head)
+        model = Backbone(TINY) if head is None else registry.from_head(head, where="head").model(TINY)
         directory = str(tmp_path_factory.mktemp("model") / "model")
         save_model(
             directory,
@@ -81,7 +82,7 @@ print(json.dumps({name: values.numpy().tolist() for name, values in found.items(
 def test_the_export_answers_alone_as_the_model_does(exported):
     model, output, _ = exported
     predictor = Predictor.load(model)
-    inputs = predictor.features(TEXTS)
+    inputs = predictor.features(predictor.task.texts(TEXTS)).inputs
     found = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SERVE, f"{output}/1"],
         input=json.dumps({name: rows.tolist() for name, rows in inputs.items()}),
@@ -91,7 +92,7 @@ def test_the_export_answers_alone_as_the_model_does(exported):
     )
     answers = json.loads(found.stdout.splitlines()[-1])
     assert sorted(answers) == ["logits", "probabilities"]
-    np.testing.assert_allclose(answers["logits"], predictor.logits(inputs), atol=1e-5)
+    np.testing.assert_allclose(answers["logits"], predictor.outputs(inputs), atol=1e-5)
     np.testing.assert_allclose(answers["probabilities"], predictor.predict(TEXTS), atol=1e-5)
     assert np.ptp(answers["logits"], axis=0).max() > 0.1  # different texts, different answers
 

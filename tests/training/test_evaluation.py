@@ -11,7 +11,9 @@ from xlnet.errors import UserError
 from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import save_model
 from xlnet.model.config import ModelConfig
-from xlnet.serving.predictor import Predictor, answers, classifier, softmax
+from xlnet.serving.predictor import Predictor, answers
+from xlnet.tasks import registry
+from xlnet.tasks.classification import Classification
 from xlnet.training.evaluation import evaluate
 
 TINY = ModelConfig(
@@ -33,7 +35,7 @@ def write_model(directory, vocabulary, head):
     keras.utils.set_random_seed(1)
     save_model(
         directory,
-        classifier(TINY, head) if head else Backbone(TINY),
+        registry.from_head(head, where="head").model(TINY) if head else Backbone(TINY),
         config=TINY,
         vocabulary=str(vocabulary),
         text={"lower": False, "keep_accents": False},
@@ -150,7 +152,8 @@ def test_answers_are_asked_in_batches_of_one_shape():
 
 
 def test_softmax_bears_large_logits():
-    np.testing.assert_allclose(softmax(np.array([[1e4, 1e4], [0, np.log(3)]], np.float32)), [[0.5, 0.5], [0.25, 0.75]])
+    found = Classification(HEAD).readable(np.array([[1e4, 1e4], [0, np.log(3)]], np.float32))
+    np.testing.assert_allclose(found, [[0.5, 0.5], [0.25, 0.75]])
 
 
 def test_pairs_and_singles_are_not_confused(model):

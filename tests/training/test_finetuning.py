@@ -12,6 +12,8 @@ from xlnet.errors import UserError
 from xlnet.model.checkpoints import save_model
 from xlnet.model.config import ModelConfig
 from xlnet.serving.predictor import Predictor
+from xlnet.tasks.classification import Classification
+from xlnet.tasks.task import Features
 from xlnet.training.finetuning import finetune
 from xlnet.training.finetuning_data import batches
 from xlnet.training.finetuning_settings import FinetuningSettings
@@ -126,12 +128,15 @@ def test_the_best_epoch_is_kept_when_a_later_one_is_worse(tmp_path, vocabulary, 
     accuracies = iter([0.5, 0.9, 0.9, 0.6])
     kept = []
 
-    def measured(predictor, logits, truth):
+    def outputs(predictor, inputs, **options):
         kept.append(predictor.model.get_weights())
-        accuracy = next(accuracies)
-        return {"metrics": {"accuracy": accuracy}}, 1 - accuracy + 0.01 * len(kept)
 
-    monkeypatch.setattr("xlnet.training.finetuning_watch.measure", measured)
+    def measure(task, examples, features, outputs):
+        accuracy = next(accuracies)
+        return {"metrics": {"accuracy": accuracy}, "loss": 1 - accuracy + 0.01 * len(kept)}
+
+    monkeypatch.setattr(Predictor, "outputs", outputs)
+    monkeypatch.setattr(Classification, "measure", measure)
     summary = finetune(
         **data,
         output=str(tmp_path / "out"),
@@ -296,14 +301,14 @@ def test_a_setting_out_of_range_is_named(name, value):
 
 
 def test_batches_use_every_example_once_a_pass_and_depend_on_the_seed():
-    inputs = {"pieces": np.arange(10, dtype=np.int32)[:, None]}
-    targets = np.arange(10, dtype=np.int32) * 2
+    rows = np.arange(10, dtype=np.int32)
+    features = Features({"pieces": rows[:, None]}, example=rows, targets={"label": rows * 2})
 
     def taken(seed):
-        stream = batches(inputs, targets, size=4, seed=seed)
-        found = [next(stream) for _ in range(5)]
-        assert all((part["pieces"][:, 0] * 2 == labels).all() for part, labels in found)
-        return [row for part, _ in found for row in part["pieces"][:, 0].tolist()]
+        stream = batches(features, size=4, seed=seed)
+        found = [batch for (batch,) in (next(stream) for _ in range(5))]
+        assert all((batch["pieces"][:, 0] * 2 == batch["label"]).all() for batch in found)
+        return [row for batch in found for row in batch["pieces"][:, 0].tolist()]
 
     first = taken(0)
     assert sorted(first[:10]) == sorted(first[10:]) == list(range(10))

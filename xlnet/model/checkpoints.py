@@ -81,19 +81,8 @@ def read_description(directory: str) -> dict[str, Any]:
     _require_parts(content, {"text": dict, "vocabulary_sha256": str, "head": dict | None}, path)
     _require_parts(content["text"], {"lower": bool, "keep_accents": bool}, path)
     if content["head"] is not None:
-        _require_parts(content["head"], _HEAD, path)
-        _require_parts(content["head"]["columns"], {"text": str, "pair": str | None, "label": str}, path)
+        _require_parts(content["head"], {"task": str, "sequence_length": int}, path)  # the rest is the task's
     return content
-
-
-_HEAD = {
-    "task": str,
-    "classes": list | None,
-    "summary": str,
-    "projection": bool,
-    "sequence_length": int,
-    "columns": dict,
-}
 
 
 def _require_parts(content: Any, kinds: Mapping[str, Any], path: str) -> None:

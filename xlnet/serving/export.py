@@ -92,7 +92,7 @@ def _hidden(backbone: Backbone, inputs: dict[str, Any]) -> dict[str, Any]:
 
 def _logits(predictor: Predictor, inputs: dict[str, Any]) -> dict[str, Any]:
     logits = predictor.model(inputs, training=False)
-    if predictor.classes is None:
+    if predictor.head["classes"] is None:
         return {"logits": logits}
     return {"logits": logits, "probabilities": ops.softmax(logits, axis=-1)}
 

@@ -1,17 +1,19 @@
-"""Texts to answers: the one path that evaluation, prediction and the check of an export share."""
+"""Examples to answers: the one path that evaluation, prediction and the check of an export share."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from xlnet import storage
 from xlnet.errors import UserError
 from xlnet.model import checkpoints
-from xlnet.model.heads import SequenceClassifier
-from xlnet.tasks.features import features
+from xlnet.tasks import registry
+from xlnet.tasks.sentence_task import SentenceTask
+from xlnet.tasks.task import Arrays, Examples, Features, Outputs, Task
 from xlnet.text import Tokenizer
 
 VOCABULARY = checkpoints.VOCABULARY
@@ -19,65 +21,47 @@ VOCABULARY = checkpoints.VOCABULARY
 
 @dataclass(frozen=True)
 class Predictor:
-    """A fine-tuned model with its tokenizer. `head` is the entry of that name in the model's config.json."""
+    """A fine-tuned model with its tokenizer and its task."""
 
-    model: SequenceClassifier
+    model: keras.Model
     tokenizer: Tokenizer
-    head: dict[str, Any]
+    task: Task
 
     @classmethod
     def load(cls, directory: str) -> "Predictor":
-        """Reads a fine-tuned model directory. Raises UserError when it has no head for sentences."""
+        """Reads a fine-tuned model directory. Raises UserError when it has no head."""
         head = checkpoints.read_description(directory)["head"]
         if head is None:
             raise UserError(f"{directory} holds a pretrained model without a head; run `xlnet finetune` first")
-        config = checkpoints.load_config(directory)
-        model = classifier(config, head)
+        task = registry.from_head(head, where=storage.join(directory, checkpoints.CONFIG))
+        model = task.model(checkpoints.load_config(directory))
         report = checkpoints.load_weights(model, directory)
         if report.missing:
             raise UserError(f"{directory} lacks the weights {', '.join(sorted(report.missing)[:5])}; write it again")
-        return cls(model=model, tokenizer=load_tokenizer(directory), head=head)
+        return cls(model=model, tokenizer=load_tokenizer(directory), task=task)
 
     @property
-    def classes(self) -> list[str] | None:
-        """The names of the classes; None for regression."""
-        return self.head["classes"]
+    def head(self) -> dict[str, Any]:
+        """The entry of that name in the model's config.json."""
+        return self.task.head
 
-    def features(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> dict[str, NDArray[np.int32]]:
-        """What the model takes for n texts, or pairs of texts: arrays [n, sequence_length]."""
-        wanted = self.head["columns"]["pair"] is not None
-        if wanted != (pairs is not None):
-            raise UserError(f"the model takes {'pairs of' if wanted else 'single'} texts, given were the other kind")
-        return features(self.tokenizer, texts, pairs=pairs, sequence_length=self.head["sequence_length"])
+    def features(self, examples: Examples) -> Features:
+        """What the model takes for examples."""
+        return self.task.features(self.tokenizer, examples)
 
-    def logits(
-        self, inputs: dict[str, NDArray[np.int32]], *, batch_size: int = 32, report: Callable[[int], Any] | None = None
-    ) -> NDArray[np.float32]:
-        """The model's answers to features, [n, classes] or [n]; `report` is told after each batch how many are done."""
+    def outputs(self, inputs: Arrays, *, batch_size: int = 32, report: Callable[[int], Any] | None = None) -> Outputs:
+        """What the model returns for rows; `report` is told after each batch how many are done."""
         return answers(self.model.predict_on_batch, inputs, batch_size=batch_size, report=report)
 
     def predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, batch_size: int = 32
     ) -> NDArray[np.float64]:
-        """Probabilities of the classes [n, classes], or the values of a regression [n]."""
-        return self.readable(self.logits(self.features(texts, pairs), batch_size=batch_size))
-
-    def readable(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Logits as probabilities; a regression's values stay what they are."""
-        return logits.astype(np.float64) if self.classes is None else softmax(logits)
-
-
-def classifier(config: checkpoints.ModelConfig, head: dict[str, Any]) -> SequenceClassifier:
-    """A built model, with fresh weights, for a head as config.json describes it."""
-    model = SequenceClassifier(
-        config,
-        classes=None if head["classes"] is None else len(head["classes"]),
-        summary=head["summary"],
-        projection=head["projection"],
-    )
-    nothing = np.zeros((1, head["sequence_length"]), np.int32)
-    model({"pieces": nothing, "segments": nothing, "padding": nothing})
-    return model
+        """Of texts or pairs: probabilities of the classes [n, classes], or the values of a regression [n]."""
+        task = self.task
+        if not isinstance(task, SentenceTask):
+            raise UserError(f"the model answers {task.kind}, asked for was a class or a number for texts")
+        inputs = self.features(task.texts(texts, pairs)).inputs
+        return task.readable(self.outputs(inputs, batch_size=batch_size))
 
 
 def load_tokenizer(directory: str) -> Tokenizer:
@@ -95,27 +79,22 @@ def load_tokenizer(directory: str) -> Tokenizer:
 
 def answers(
     call: Callable[[Any], Any],
-    inputs: dict[str, NDArray[np.int32]],
+    inputs: Arrays,
     *,
     batch_size: int,
     report: Callable[[int], Any] | None = None,
-) -> NDArray[np.float32]:
-    """What `call` returns for n rows, asked in batches of one shape: the last one is filled with its last row.
+) -> Outputs:
+    """What `call` returns for n rows (an array, or a dict of them), asked in batches of one shape.
 
-    One shape is compiled once, and an answer does not depend on how many came with it.
+    The last batch is filled with its last row: one shape is compiled once, and an answer does not depend on how many
+    came with it.
     """
-    count = len(inputs["pieces"])
+    count = len(next(iter(inputs.values())))
     size = min(batch_size, count)
     found = []
     for start in range(0, count, size):
         rows = np.minimum(np.arange(start, start + size), count - 1)
-        found.append(np.asarray(call({name: values[rows] for name, values in inputs.items()})))
+        found.append(call({name: values[rows] for name, values in inputs.items()}))
         if report is not None:
             report(min(start + size, count))
-    return np.concatenate(found)[:count]
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Logits [n, classes] to probabilities, in float64."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    return keras.tree.map_structure(lambda *parts: np.concatenate([np.asarray(part) for part in parts])[:count], *found)

@@ -3,12 +3,24 @@
 `None` stands for a number that is not defined: a correlation of constant values, or of fewer than two.
 """
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn import metrics
+
+LOWER_IS_BETTER = ("loss", "mean_squared_error")
+
+
+def score(name: str, values: Mapping[str, float | None]) -> float:
+    """A metric as a number of which more is better; -inf where it is not defined."""
+    value = values.get(name)
+    if value is None:
+        return -math.inf
+    return -value if name in LOWER_IS_BETTER else value
 
 
 def classification(

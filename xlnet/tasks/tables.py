@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from xlnet import storage
@@ -147,20 +147,21 @@ def _select_keys(path: str, text: str, columns: Sequence[str]) -> Iterator[Row]:
             raise UserError(f"{path}:{line}: not JSON: {error}; write one object a line") from None
         if not isinstance(keys, dict):
             raise UserError(f"{path}:{line}: the line holds a {type(keys).__name__}, wanted is a JSON object")
-        yield line, [_value(f"{path}:{line}", column, keys) for column in columns]
+        yield line, [value(f"{path}:{line}", column, keys) for column in columns]
 
 
-def _value(where: str, column: str, keys: dict[str, Any]) -> str:
+def value(where: str, column: str, keys: Mapping[str, Any]) -> str:
+    """A key of a JSON object as text. Raises UserError, with file and line, when it is missing or is no text."""
     if column not in keys:
         found = ", ".join(repr(key) for key in keys) or "none"
         raise UserError(f"{where}: no key {column!r}; found: {found}; name the keys with --text-column and the like")
-    value = keys[column]
-    if isinstance(value, str):
-        _require_text(where, column, value)
-        return value
-    if isinstance(value, int | float):
-        return json.dumps(value)
-    raise UserError(f"{where}: key {column!r} holds {json.dumps(value)[:40]}, wanted is a string or a number")
+    held = keys[column]
+    if isinstance(held, str):
+        _require_text(where, column, held)
+        return held
+    if isinstance(held, int | float):
+        return json.dumps(held)
+    raise UserError(f"{where}: key {column!r} holds {json.dumps(held)[:40]}, wanted is a string or a number")
 
 
 def _require_text(where: str, column: str, value: str) -> None:

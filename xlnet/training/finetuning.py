@@ -1,4 +1,4 @@
-"""Fine-tuning on sentences: a pretrained trunk with a fresh head, trained to classify texts or to rate them.
+"""Fine-tuning: a pretrained trunk with a fresh head, trained on a task's examples.
 
 Source: Yang et al. 2019, section 3 and appendix A.5; reference: run_classifier.py.
 """
@@ -13,8 +13,9 @@ import keras
 from xlnet import __version__, storage
 from xlnet.model import checkpoints
 from xlnet.model.config import ModelConfig
-from xlnet.serving.predictor import Predictor, classifier
+from xlnet.serving.predictor import Predictor
 from xlnet.training import optimizer
+from xlnet.training.finetuner import Finetuner
 from xlnet.training.finetuning_data import Data, batches
 from xlnet.training.finetuning_settings import FinetuningSettings
 from xlnet.training.finetuning_watch import Watch
@@ -44,7 +45,7 @@ def finetune(
     """
     began = time.monotonic()
     storage.refuse_occupied(output)
-    data = Data.read(train, dev, task=settings.task, columns=settings.columns)
+    data = Data.read(train, dev, settings=settings)
     source = start(init, model_config=model_config, vocabulary=vocabulary, text=text)
     source = dataclasses.replace(source, weights=None) if fresh else source
     keras.utils.set_random_seed(settings.seed)
@@ -58,15 +59,15 @@ def finetune(
         "xlnet_version": __version__,
     }
     with storage.publishing(output, marker="summary.json") as folder:
-        watch = Watch(predictor, data.dev_inputs(predictor), folder=str(folder), shown=progress)
+        watch = Watch(predictor, data.dev, folder=str(folder), shown=progress)
         fit(predictor, data, settings=settings, watch=watch)
         _save(str(folder / "model"), predictor, source=source, provenance=provenance)
         summary = {
             "format": "xlnet-finetuning/1",
-            "task": settings.task,
+            "task": data.task.kind,
             **watch.summary(),
             "seconds": round(time.monotonic() - began, 1),
-            "classes": data.classes,
+            "classes": data.task.head.get("classes"),
             "parameters": int(predictor.model.count_params()),
             "vocabulary_sha256": source.tokenizer.sha256,
             **provenance,
@@ -89,41 +90,31 @@ def _save(directory: str, predictor: Predictor, *, source: Start, provenance: di
 
 def make(source: Start, data: Data, *, settings: FinetuningSettings) -> tuple[Predictor, list[str]]:
     """The model to train, and the names of its weights that start fresh."""
-    head = {
-        "task": settings.task,
-        "classes": data.classes,
-        "summary": settings.summary,
-        "projection": settings.projection,
-        "sequence_length": settings.sequence_length,
-        "columns": dataclasses.asdict(settings.columns),
-    }
     config = source.config
     if settings.dropout is not None:
         config = dataclasses.replace(config, dropout=settings.dropout, attention_dropout=settings.dropout)
-    model = classifier(config, head)
+    model = data.task.model(config)
     model.backbone.mask_embedding.trainable = False  # nothing is masked here: it has no gradient
     fresh = sorted(checkpoints.reference_variables(model))
     if source.weights is not None:
         fresh = sorted(checkpoints.load_weights(model, source.weights).missing)
-    return Predictor(model=model, tokenizer=source.tokenizer, head=head), fresh
+    return Predictor(model=model, tokenizer=source.tokenizer, task=data.task), fresh
 
 
 def fit(predictor: Predictor, data: Data, *, settings: FinetuningSettings, watch: Watch) -> None:
     """Train the model in place; it ends with the weights of its best epoch."""
-    inputs = predictor.features(data.train.texts, data.train.pairs)
-    size = min(settings.batch_size, len(data.train))
-    epoch = len(data.train) // size  # steps; an epoch's odd examples go into the next one's first batch
+    features = predictor.features(data.train)
+    size = min(settings.batch_size, len(features))
+    epoch = len(features) // size  # steps; an epoch's odd rows go into the next one's first batch
     steps = settings.steps or settings.epochs * epoch
     model = predictor.model
-    if data.classes is None:
-        loss = keras.losses.MeanSquaredError()
-    else:
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    updates = optimizer.build(settings.optimizer(steps), steps=steps, variables=model.trainable_variables)
-    model.compile(optimizer=updates, loss=loss, jit_compile=settings.jit_compile)
+    trainer = Finetuner(predictor.task, model)
+    updates = optimizer.build(settings.optimizer(steps), steps=steps, variables=trainer.trainable_variables)
+    trainer.compile(optimizer=updates, jit_compile=settings.jit_compile)
+    model.compile(jit_compile=settings.jit_compile)  # it answers as it is trained
     watch.expect(steps, batch_size=size)
-    model.fit(
-        batches(inputs, data.train_targets, size=size, seed=settings.seed),
+    trainer.fit(
+        batches(features, size=size, seed=settings.seed),
         steps_per_epoch=min(epoch, steps),
         epochs=math.ceil(steps / epoch),
         callbacks=[watch],

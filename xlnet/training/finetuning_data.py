@@ -5,62 +5,42 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from xlnet import storage
-from xlnet.serving.predictor import Predictor
-from xlnet.tasks import sentence
+from xlnet.tasks import registry
+from xlnet.tasks.task import Arrays, Examples, Features, Task, described
+from xlnet.training.finetuning_settings import FinetuningSettings
 
 
 @dataclass(frozen=True)
 class Data:
-    """The examples of a run and their numbered labels."""
+    """A task, and the examples to learn it from and to measure on."""
 
-    train: sentence.Examples
-    dev: sentence.Examples | None
-    classes: list[str] | None
-    train_targets: NDArray[np.int32] | NDArray[np.float32]
-    dev_targets: NDArray[np.int32] | NDArray[np.float32] | None
+    task: Task
+    train: Examples
+    dev: Examples | None
 
     @classmethod
-    def read(cls, train: str, dev: str | None, *, task: str, columns: sentence.Columns) -> "Data":
-        """Reads both files; the training examples tell the classes."""
-        found = sentence.read(train, columns=columns)
-        held = None if dev is None else sentence.read(dev, columns=columns)
-        names = sentence.classes(found) if task == "classification" else None
-        return cls(
-            train=found,
-            dev=held,
-            classes=names,
-            train_targets=sentence.targets(found, names),
-            dev_targets=None if held is None else sentence.targets(held, names),
-        )
-
-    def dev_inputs(self, predictor: Predictor) -> tuple[dict[str, Any], Any] | None:
-        """Features and targets to measure on, if there are any."""
-        if self.dev is None:
-            return None
-        return predictor.features(self.dev.texts, self.dev.pairs), self.dev_targets
+    def read(cls, train: str, dev: str | None, *, settings: FinetuningSettings) -> "Data":
+        """Reads both; the training examples may define the task (its classes)."""
+        task, found = registry.kind_of(settings.kind).prepare(train, settings)
+        return cls(task, found, None if dev is None else task.read(dev))
 
     def described(self) -> dict[str, Any]:
         """Files, checksums and counts."""
-        files = {"train": self.train, "dev": self.dev}
-        return {
-            name: {"path": part.path, "sha256": storage.sha256(part.path), "examples": len(part)}
-            for name, part in files.items()
-            if part is not None
-        }
+        parts = {"train": self.train, "dev": self.dev}
+        return {name: described(part) for name, part in parts.items() if part is not None}
 
 
-def batches(
-    inputs: dict[str, NDArray[np.int32]], targets: NDArray[np.int32] | NDArray[np.float32], *, size: int, seed: int
-) -> Iterator[tuple[dict[str, NDArray[np.int32]], NDArray[np.int32] | NDArray[np.float32]]]:
-    """Batches of `size` rows without end: every example once in each pass, each pass in an order of its own."""
-    count = len(targets)
+def batches(features: Features, *, size: int, seed: int) -> Iterator[tuple[Arrays]]:
+    """Batches of `size` rows without end: every row once in each pass, each pass in an order of its own.
+
+    A batch is one dict of inputs and targets, alone in a tuple as Keras wants it.
+    """
+    arrays = features.inputs | features.targets
     waiting = np.zeros(0, np.int64)
     draw = np.random.Generator(np.random.Philox(key=seed))
     while True:
         while len(waiting) < size:
-            waiting = np.concatenate([waiting, draw.permutation(count)])
+            waiting = np.concatenate([waiting, draw.permutation(len(features))])
         rows, waiting = waiting[:size], waiting[size:]
-        yield {name: values[rows] for name, values in inputs.items()}, targets[rows]
+        yield ({name: values[rows] for name, values in arrays.items()},)

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from xlnet.errors import require
-from xlnet.tasks import sentence
+from xlnet.errors import UserError, require
+from xlnet.settings import suggestion
+from xlnet.tasks import known, registry, sentence
 from xlnet.training.settings import OptimizerSettings
 
 SUMMARIES = ("last", "first", "mean", "attn")
@@ -13,7 +14,7 @@ SUMMARIES = ("last", "first", "mean", "attn")
 class FinetuningSettings:
     """What is learned from which columns, and how. Rates are per step; a step is one batch."""
 
-    task: str = "classification"
+    task: str = "classification"  # or another kind of task, or a published data set, read from its own files
     text_column: str = "text"
     pair_column: str | None = None
     label_column: str = "label"
@@ -35,7 +36,9 @@ class FinetuningSettings:
     jit_compile: bool = True  # False: slower steps that start at once, for small runs
 
     def __post_init__(self) -> None:
-        require(self.task in sentence.TASKS, "task", self.task, f"one of {', '.join(sentence.TASKS)}")
+        names = [*registry.KINDS, *known.DATA_SETS]
+        if self.task not in names:
+            raise UserError(f"task is {self.task!r}, wanted is one of {', '.join(names)}{suggestion(self.task, names)}")
         require(self.summary in SUMMARIES, "summary", self.summary, f"one of {', '.join(SUMMARIES)}")
         require(self.sequence_length >= 8, "sequence_length", self.sequence_length, "8 pieces or more")
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
@@ -45,6 +48,16 @@ class FinetuningSettings:
         require(self.dropout is None or 0 <= self.dropout < 1, "dropout", self.dropout, "from 0 up to below 1")
         require(0 <= self.seed < 2**32, "seed", self.seed, "a number from 0 to 2^32 - 1")
         _ = self.columns, self.optimizer(1)  # their own checks
+
+    @property
+    def data_set(self) -> str | None:
+        """The published data set that `task` names, if it does."""
+        return self.task if self.task in known.DATA_SETS else None
+
+    @property
+    def kind(self) -> str:
+        """The kind of task."""
+        return known.DATA_SETS[self.task].task if self.task in known.DATA_SETS else self.task
 
     @property
     def columns(self) -> sentence.Columns:

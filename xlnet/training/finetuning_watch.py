@@ -5,14 +5,13 @@ import time
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
 from xlnet.errors import UserError
 from xlnet.progress import Progress
 from xlnet.serving.predictor import Predictor
-from xlnet.tasks import metrics
+from xlnet.tasks.metrics import score
+from xlnet.tasks.task import Examples
 from xlnet.training.metrics_log import MetricsLog
 
 SHOWN = ("dev_loss", "dev_accuracy", "dev_pearson")  # of the best epoch, in the progress line
@@ -22,12 +21,13 @@ LINES = 200  # of metrics in a run, at most; every step costs a write
 class Watch(keras.callbacks.Callback):
     """Writes metrics at intervals, measures on the dev examples after each epoch, keeps the best weights.
 
-    Best is the highest accuracy, or the lowest mean squared error of a regression; the lower loss settles a tie.
+    Best is what the task says (`Task.best`); the lower loss settles a tie.
     """
 
-    def __init__(self, predictor: Predictor, dev: tuple[dict[str, Any], Any] | None, *, folder: str, shown: bool):
+    def __init__(self, predictor: Predictor, dev: Examples | None, *, folder: str, shown: bool):
         super().__init__()
         self.predictor, self.dev, self.shown = predictor, dev, shown
+        self.dev_features = None if dev is None else predictor.features(dev)
         self.log = MetricsLog(folder)
         self.best: dict[str, float] = {}
         self.best_key: tuple[float, float] | None = None
@@ -60,7 +60,7 @@ class Watch(keras.callbacks.Callback):
         self.in_epoch += 1
         if self.step == 1:
             self.untimed, self.interval_began = 1, time.monotonic()
-        running = (logs or {})["loss"]
+        running = (logs or {})["target_loss"]
         summed = running * self.in_epoch
         if not math.isfinite(summed):
             raise UserError(f"the loss is {running} at step {self.step}; lower learning_rate or clip_norm")
@@ -83,11 +83,11 @@ class Watch(keras.callbacks.Callback):
         now = time.monotonic()
         self.timed_steps += count - self.untimed
         self.timed_seconds += now - self.interval_began
-        optimizer = self.model.optimizer
+        updates = self.model.optimizer
         self.last = {
             "loss": (summed - self.sum_before) / count,
-            "learning_rate": float(ops.convert_to_numpy(optimizer.learning_rate)),
-            "gradient_norm": float(ops.convert_to_numpy(optimizer.gradient_norm)),
+            "learning_rate": float(ops.convert_to_numpy(updates.learning_rate)),
+            "gradient_norm": float(ops.convert_to_numpy(updates.gradient_norm)),
             "examples_per_second": self._rate(),
         }
         self.log.write(self.step, {"epoch": self.epoch, **self.last, "seconds": round(now - self.began, 3)})
@@ -107,25 +107,25 @@ class Watch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures on the dev examples and keeps the weights when they are the best so far."""
-        if self.dev is None:
+        if self.dev is None or self.dev_features is None:
             return
         self._sync()
-        inputs, truth = self.dev
-        logits = self.predictor.logits(inputs, batch_size=self.batch_size)
-        found, loss = measure(self.predictor, logits, truth)
-        values = {name: value for name, value in found["metrics"].items() if value is not None}
-        line = {"epoch": self.epoch, "dev_loss": loss} | {f"dev_{name}": value for name, value in values.items()}
-        self.log.write(self.step, line)
-        key = (-values["accuracy"] if "accuracy" in values else values["mean_squared_error"], loss)
-        if self.best_key is None or key < self.best_key:
-            self.best_key, self.best = key, line
-            self.best_weights = self.model.get_weights()
+        predictor, features = self.predictor, self.dev_features
+        outputs = predictor.outputs(features.inputs, batch_size=self.batch_size)
+        found = predictor.task.measure(self.dev, features, outputs)
+        values = {"loss": found["loss"], **found["metrics"]}
+        line = {f"dev_{name}": value for name, value in values.items() if value is not None}
+        self.log.write(self.step, {"epoch": self.epoch} | line)
+        key = (score(predictor.task.best, found["metrics"]), score("loss", found))
+        if self.best_key is None or key > self.best_key:
+            self.best_key, self.best = key, {"epoch": self.epoch} | line
+            self.best_weights = self.predictor.model.get_weights()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """The model gets the best weights back."""
         self._sync()
         if self.best_weights is not None:
-            self.model.set_weights(self.best_weights)
+            self.predictor.model.set_weights(self.best_weights)
             self.best_weights = None
 
     def summary(self) -> dict[str, Any]:
@@ -137,14 +137,3 @@ class Watch(keras.callbacks.Callback):
             "examples_per_second": self._rate(),
             **{("best_epoch" if name == "epoch" else name): value for name, value in self.best.items()},
         }
-
-
-def measure(predictor: Predictor, logits: NDArray[np.float32], truth: NDArray[Any]) -> tuple[dict[str, Any], float]:
-    """The metrics of answers [n, classes] or [n], as in `tasks.metrics`, and their mean loss."""
-    if predictor.classes is None:
-        found = metrics.regression(truth, logits)
-        return found, found["metrics"]["mean_squared_error"]
-    probabilities = predictor.readable(logits)
-    right = np.maximum(probabilities[np.arange(len(truth)), truth], np.finfo(np.float64).tiny)
-    found = metrics.classification(truth, logits.argmax(axis=-1), classes=predictor.classes)
-    return found, float(-np.log(right).mean())

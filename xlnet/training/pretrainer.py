@@ -53,7 +53,7 @@ class Pretrainer(keras.Model):
 
     def call(self, batch: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Losses of the targets, with the memories carried over to the next batch."""
-        losses, counts, new = self.row_losses(batch, self.carried(batch["reset"]), training=training)
+        losses, counts, new = self.row_losses(batch, self.carried(batch), training=training)
         for memory, value in zip(self.memories, new, strict=True):
             memory.assign(value)
         return {"losses": losses, "counts": counts}
@@ -88,11 +88,11 @@ class Pretrainer(keras.Model):
         """How many targets of a batch count: what its loss is the mean over, float32 []."""
         return ops.sum(ops.cast(self._targets(batch)[3], "float32"))
 
-    def carried(self, reset: Any) -> list[Any] | None:
+    def carried(self, batch: dict[str, Any]) -> list[Any] | None:
         """The memories, empty in the rows whose stream begins here."""
         if not self.memories:
             return None
-        keeps = 1.0 - ops.cast(reset, "float32")[:, None, None]
+        keeps = 1.0 - ops.cast(batch["reset"], "float32")[:, None, None]
         return [memory * ops.cast(keeps, memory.dtype) for memory in self.memories]
 
     def compute_loss(

@@ -20,7 +20,7 @@ def of_backend() -> Callable[..., Any]:
 
 def tensorflow_step(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
     """Train on a batch -> what Keras logs."""
-    memories, total = model.carried(batch["reset"]) or [], model.target_count(batch)
+    memories, total = model.carried(batch) or [], model.target_count(batch)
     gradients = _tensorflow_at_once if model.parts == 1 else _tensorflow_in_parts
     loss, grads, new = gradients(model, batch, memories, total)
     is_sound = model.optimizer.apply(grads, model.trainable_variables, **_loss(model, loss))
@@ -63,7 +63,7 @@ def jax_step(model: Any, state: Any, batch: dict[str, Any]) -> Any:
     updates = model.optimizer
     known = [*zip(model.trainable_variables, weights, strict=True), *zip(updates.variables, optimized, strict=True)]
     with keras.StatelessScope(state_mapping=[*zip(model.non_trainable_variables, others, strict=True), *known]):
-        memories, total = model.carried(batch["reset"]) or [], model.target_count(batch)
+        memories, total = model.carried(batch) or [], model.target_count(batch)
         scale = updates.scale_loss(ops.ones(()))
     gradients = _jax_at_once if model.parts == 1 else _jax_in_parts
     loss, grads, new, others = gradients(model, batch, memories, total, scale=scale, weights=weights, others=others)
