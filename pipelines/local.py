@@ -1,27 +1,25 @@
-"""The Kubeflow pipeline run here, each step a process in the current environment, as `kfp.local` does it."""
+"""A pipeline run on this machine, each step a process of this environment or a container."""
 
-import io
+import contextlib
 import os
-import re
 import shutil
+import signal
 import sys
-import time
-import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
-from kfp import local
-
-from pipelines.retraining import retraining
+from pipelines import compiling
+from pipelines.attempts import Attempts
+from pipelines.console import Console
+from pipelines.engine import Engine
+from pipelines.graph import Values
+from pipelines.launchers import Containers, Launcher, Processes
 from xlnet import storage
-from xlnet.errors import UserError
-from xlnet.progress import duration
 
-TASK = re.compile(r"Executing task (?:\x1b\[\d+m)?'([^']+)'")
-SHOWN = re.compile(r"error: |[\w -]+ [\d,]+/[\d,]+ |.* is passed over: ")  # progress lines and what went wrong
-RESULTS = {  # what a person looks for afterwards: name in the run's folder -> step and artifact
+RUNNERS = ("subprocess", "docker")
+WAIT = 5.0  # seconds between attempts at most: what waits for machines on a cluster need not wait here
+RESULTS = {  # what a person looks for after the chain: name in the run's folder -> step and artifact
     "report.html": "report/page",
     "vocabulary.model": "train-vocabulary/vocabulary",
     "data": "preprocess/data",
@@ -46,36 +44,72 @@ def run(
     title: str,
     workers: int = 1,
 ) -> dict[str, float | int | str]:
-    """Run the pipeline into a new folder; returns what came out of it and where it is.
+    """Run the chain into a new folder; returns what came out of it and where it is.
 
     Every word of every step goes to `run.log` there. Raises UserError when a step fails, with that step's error.
     """
+    from pipelines.chain import chain
+
     for pattern in (*corpus, *heldout, task_train, task_dev):
         storage.match([pattern])
-    storage.refuse_occupied(output)
-    preset = storage.read_bytes(config).decode()
-    storage.make_folder(output)
-    with open(os.path.join(output, "run.log"), "w") as log:
-        console = _Console(sys.stdout, log)
-        with redirect_stdout(console), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # "a custom image in a Python environment": it is ours
-            local.init(local.SubprocessRunner(use_venv=False), pipeline_root=os.path.join(output, "steps"))
-            try:
-                retraining(
-                    corpus=[_absolute(pattern) for pattern in corpus],
-                    heldout=[_absolute(pattern) for pattern in heldout],
-                    task_train=_absolute(task_train),
-                    task_dev=_absolute(task_dev),
-                    config=preset,
-                    title=title,
-                    workers=workers,
-                )
-            except RuntimeError:
-                reason = console.error or f"see {output}/run.log"
-                raise UserError(f"step {console.task!r} failed: {reason}") from None
-        console.end_task()
+    parameters = {
+        "corpus": [_absolute(pattern) for pattern in corpus],
+        "heldout": [_absolute(pattern) for pattern in heldout],
+        "task_train": _absolute(task_train),
+        "task_dev": _absolute(task_dev),
+        "config": storage.read_bytes(config).decode(),
+        "title": title,
+        "workers": workers,
+    }
+    execute(chain, parameters, output)
     results = _results(Path(output))
     return {**headline(results), **results}
+
+
+def execute(
+    pipeline: Any,
+    parameters: Mapping[str, Any],
+    output: str,
+    *,
+    runner: str = "subprocess",
+    parallel: int = 1,
+    cache: str | None = None,
+    name: str | None = None,
+    mounts: Sequence[str] = (),
+) -> tuple[Values, Engine]:
+    """Run a pipeline into a new folder: `steps/` with what each step made, and `run.log`.
+
+    `cache` is a folder in which runs find what earlier ones have made; `parallel` steps run at a time. Returns what
+    comes out, and the engine, which knows what ran. Raises UserError when a step fails, with that step's error.
+    """
+    storage.refuse_occupied(output)
+    storage.make_folder(output)
+    root = os.path.join(os.path.abspath(output), "steps")
+    launcher: Launcher = Containers(root, mounts) if runner == "docker" else Processes()
+    with open(os.path.join(output, "run.log"), "w") as log, _stopping():
+        attempts = Attempts(launcher, Console(sys.stdout, log, names=parallel > 1), cache, longest_wait=WAIT)
+        spec, platform = compiling.documents(pipeline)
+        called = name or os.path.basename(os.path.abspath(output))
+        engine = Engine(spec, root, attempts, name=called, platform=platform, parallel=parallel)
+        return engine.run(parameters), engine
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does: the steps are asked to end, and may save what they have."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def headline(results: Mapping[str, str]) -> dict[str, float | int | str]:
@@ -97,53 +131,6 @@ def headline(results: Mapping[str, str]) -> dict[str, float | int | str]:
     return told
 
 
-class _Console(io.TextIOBase):
-    """Where the run's words go: all to the log, what a person wants to the terminal."""
-
-    def __init__(self, terminal: TextIO, log: TextIO):
-        self.terminal = terminal
-        self.log = log
-        self.task = ""
-        self.error = ""
-        self.part = ""
-        self.began = time.monotonic()
-
-    def write(self, text: str) -> int:
-        self.log.write(text)
-        self.log.flush()
-        *lines, self.part = (self.part + text).split("\n")
-        for line in lines:
-            self._line(line)
-        return len(text)
-
-    def flush(self) -> None:
-        self.terminal.flush()
-
-    def isatty(self) -> bool:
-        return False
-
-    def _line(self, line: str) -> None:
-        task = TASK.search(line)
-        if task:
-            self.end_task()
-            self.task, self.began = task[1], time.monotonic()
-            self.terminal.write(f"{self.task}\n")
-            self.terminal.flush()
-            return
-        stripped = line.strip()
-        if SHOWN.match(stripped):
-            if stripped.startswith("error: "):
-                self.error = stripped.removeprefix("error: ")
-            self.terminal.write(f"    {stripped}\n")
-        self.terminal.flush()
-
-    def end_task(self) -> None:
-        """Say how long the step took that has just ended."""
-        if self.task:
-            self.terminal.write(f"    done in {duration(time.monotonic() - self.began)}\n")
-            self.task = ""
-
-
 def _absolute(path: str) -> str:
     return path if storage.is_remote(path) else os.path.abspath(path)
 
@@ -152,13 +139,13 @@ def _results(output: Path) -> dict[str, str]:
     """Links with plain names to the results in the steps' folders; the page is copied, so that it can be moved."""
     results = {}
     for name, place in RESULTS.items():
-        found = sorted((output / "steps").glob(f"*/{place}"))
-        if not found:
-            continue
+        found = output / "steps" / place
         link = output / name
-        if found[-1].is_file():
-            shutil.copyfile(found[-1], link)
+        if not found.exists():
+            continue
+        if found.is_file():
+            shutil.copyfile(found, link)
         else:
-            link.symlink_to(os.path.relpath(found[-1], output))
+            link.symlink_to(os.path.relpath(found, output))
         results[name] = str(link)
     return results

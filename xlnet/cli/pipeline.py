@@ -30,9 +30,10 @@ def run(parsed: argparse.Namespace) -> None:
     if parsed.action == "compile":
         if parsed.image:
             os.environ["XLNET_IMAGE"] = parsed.image  # components read it when they are imported
-        from pipelines.retraining import compile_to
+        from pipelines.chain import chain
+        from pipelines.compiling import compile_to
 
-        compile_to(parsed.output)
+        compile_to(parsed.output, chain)
         print(f"pipeline {parsed.output}")
         return
     from pipelines import local

@@ -17,7 +17,7 @@ from xlnet import storage
 from xlnet.cli import main
 from xlnet.errors import UserError
 
-GOLDEN = Path(__file__).with_name("retraining.yaml")
+GOLDEN = Path(__file__).with_name("chain.yaml")
 RENEW = f"if this is as wanted: xlnet pipeline compile --output {GOLDEN.relative_to(GOLDEN.parents[2])}"
 STEPS = ["train-vocabulary", "preprocess", "preprocess-2", "pretrain", "finetune", "finetune-2", "evaluate"]
 STEPS += ["evaluate-2", "export", "report"]
@@ -42,7 +42,7 @@ PRESET = {
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    path = tmp_path_factory.mktemp("compiled") / "retraining.yaml"
+    path = tmp_path_factory.mktemp("compiled") / "chain.yaml"
     with contextlib.redirect_stdout(io.StringIO()):
         assert main(["pipeline", "compile", "--output", str(path)]) == 0
     return path.read_text()
@@ -182,7 +182,7 @@ def test_a_failed_step_is_named_with_its_own_error_and_ends_the_run(inputs, tmp_
         local.run(str(tmp_path / "run"), **inputs | {"config": str(preset)})
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None
     seen = "".join(capfd.readouterr())
     assert "Traceback" not in seen
     assert [line for line in seen.splitlines() if not line.startswith(" ")] == ["train-vocabulary"]

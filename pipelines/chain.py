@@ -1,12 +1,9 @@
-"""The main job as a Kubeflow pipeline: text in; a pretrained, fine-tuned, evaluated and exported model out.
+"""The stages in a row as a Kubeflow pipeline: text in; a pretrained, fine-tuned, evaluated and exported model out.
 
-The same definition compiles for a cluster (`compile_to`) and runs here (`pipelines.local`).
+What runs again and again, with a champion to beat, is `pipelines.retraining`.
 """
 
-import os
-import tempfile
-
-from kfp import compiler, dsl
+from kfp import dsl
 
 from components.evaluate.component import evaluate
 from components.export.component import export
@@ -15,11 +12,10 @@ from components.preprocess.component import preprocess
 from components.pretrain.component import pretrain
 from components.report.component import report
 from components.train_vocabulary.component import train_vocabulary
-from xlnet import storage
 
 
-@dsl.pipeline(name="xlnet-retraining", description="Text in; a pretrained, fine-tuned, evaluated, exported XLNet out.")
-def retraining(
+@dsl.pipeline(name="xlnet-chain", description="Text in; a pretrained, fine-tuned, evaluated, exported XLNet out.")
+def chain(
     corpus: list[str],
     heldout: list[str],
     task_train: str,
@@ -70,11 +66,3 @@ def retraining(
         scratch_evaluation=runs["scratch"][1],
         exported=exported,
     ).output
-
-
-def compile_to(path: str) -> None:
-    """Write the pipeline's IR YAML."""
-    with tempfile.TemporaryDirectory() as folder:
-        aside = os.path.join(folder, "retraining.yaml")
-        compiler.Compiler().compile(retraining, aside)
-        storage.publish(path, storage.read_bytes(aside))
