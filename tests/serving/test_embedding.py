@@ -184,7 +184,7 @@ def test_the_command_writes_npz_and_parquet_with_the_rows_that_could_be_used(pre
     dead = [json.loads(line) for line in (tmp_path / "out.npz.dead-letters.jsonl").read_text().splitlines()]
     assert [(letter["line"], letter["reason"].partition(":")[0]) for letter in dead] == [
         (3, "not JSON"),
-        (4, "the text has no pieces"),
+        (4, "text is empty, or nothing is left of it when it is normalised"),
     ]
     assert "dead letters" in capsys.readouterr().out
     assert run(*given, "--output", tmp_path / "out.parquet", "--unit", "word", "--keep", "id", "--batch-size", 5) == 0
@@ -207,6 +207,7 @@ def test_the_command_writes_npz_and_parquet_with_the_rows_that_could_be_used(pre
         (["--input", "none.txt", "--output", "o.npz"], "none.txt does not exist"),
         (["--input", "in.txt", "--output", "o.bin"], "vectors are written as .npz or .parquet"),
         (["--input", "in.txt", "--output", "o.npz", "--layers", "7"], "the model has layers 0"),
+        (["--input", "in.txt", "--output", "o.parquet", "--keep", "id"], "lines of text have no column 'id'"),
         (["--input", "in.bin", "--output", "o.npz"], "tells no format"),
         (["--input", "empty.txt", "--output", "o.npz"], "empty.txt holds no rows"),
         (["--input", "bad.jsonl", "--output", "o.npz"], "bad.jsonl:1: not JSON"),

@@ -30,7 +30,6 @@ def run(parsed: argparse.Namespace) -> None:
         source=source_of(parsed),
         output=parsed.output,
         settings=make(EmbeddingSettings, given(parsed, EmbeddingSettings), where="flags"),
-        column=parsed.text_column or "text",
         dead=dead_letters_of(parsed),
         report=shown("embedding"),
     )

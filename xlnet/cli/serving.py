@@ -18,8 +18,7 @@ def input_flags(parser: argparse.ArgumentParser) -> None:
         help="rows: .txt .jsonl .tsv .csv (.gz .zst may follow), or - for stdin",
     )
     parser.add_argument("--input-format", choices=["text", "jsonl", "tsv", "csv"], help="where the name does not tell")
-    parser.add_argument("--text-column", metavar="NAME", help="the column or key of the text")
-    parser.add_argument("--header", action=argparse.BooleanOptionalAction, help="whether a table's first row has names")
+    parser.add_argument("--no-header", action="store_true", help="a table's columns are named 0, 1, ...")
     parser.add_argument("--keep", default="", metavar="NAMES", help="columns to pass on to the output: id,label")
     parser.add_argument(
         "--dead-letters", metavar="FILE", help="rows that could not be used (default OUTPUT.dead-letters.jsonl)"
@@ -31,7 +30,7 @@ def source_of(parsed: argparse.Namespace) -> Any:
     from xlnet.serving.streaming import Source
 
     kept = tuple(filter(None, parsed.keep.split(",")))
-    return Source(parsed.input, kind=parsed.input_format, header=parsed.header, kept=kept)
+    return Source(parsed.input, kind=parsed.input_format, is_headed=not parsed.no_header, kept=kept)
 
 
 def dead_letters_of(parsed: argparse.Namespace) -> str | None:

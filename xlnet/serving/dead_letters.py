@@ -55,4 +55,4 @@ def require_some(done: int, dead: DeadLetters, path: str) -> None:
     if done == 0 and dead.first is None:
         raise UserError(f"{path} holds no rows; give at least one")
     if done == 0 and dead.first is not None:
-        raise UserError(f"{path}:{dead.first.line}: {dead.first.problem}; none of the {dead.count} rows could be used")
+        raise UserError(f"{path}:{dead.first.line}: {dead.first.problem}; none of {dead.count:,} rows could be used")

@@ -5,7 +5,7 @@ which each piece's vector comes from the window that shows most of what is aroun
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,7 +28,6 @@ from xlnet.vocab import CLS, SEP
 
 UNITS = ("text", "word", "piece")
 POOLINGS = ("mean", "max", "first", "last", "cls")
-CHUNK = 200_000  # characters of texts that are embedded together; their pieces' vectors are held
 SPECIAL = 2  # <sep> and <cls>
 ALL = 1 << 30  # positions: more than there are
 
@@ -37,6 +36,7 @@ ALL = 1 << 30  # positions: more than there are
 class EmbeddingSettings:
     """What is embedded, and how."""
 
+    text_column: str = "text"  # the column or key of the text
     unit: str = "text"
     layers: str = "-1"  # 0 is the embeddings, -1 the last; several are added up: 9,10,11,12 or 11:0.3,12:0.7
     pooling: str = "mean"  # of a text's or word's pieces; cls is the vector at <cls>, of texts only
@@ -133,6 +133,16 @@ class Embedder:
         checkpoints.load_weights(backbone, directory)
         return cls(backbone, load_tokenizer(directory), settings)
 
+    def checked(self, row: Row) -> Row:
+        """The row, or a dead one where its text has no piece to make a vector of."""
+        name = self.settings.text_column
+        text = row.record.get(name)
+        if not isinstance(text, str):
+            return row.dead(f"no key {name!r}" if text is None else f"key {name!r} holds no text")
+        if not any(map(str.isalnum, text)) and not self.tokenizer.encode(text):
+            return row.dead(f"{name} is empty, or nothing is left of it when it is normalised")
+        return row
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """The vectors of the units of n texts. A text without pieces has none."""
         settings = self.settings
@@ -217,17 +227,3 @@ def pooled(pieces: NDArray[np.float32], begins: NDArray[np.integer], pooling: st
     if pooling == "max":
         return np.maximum.reduceat(pieces, begins, axis=0)
     return np.add.reduceat(pieces, begins, axis=0) / (ends - begins)[:, None].astype(np.float32)
-
-
-def chunks(rows: Iterable[Row], *, characters: int = CHUNK) -> Iterator[list[Row]]:
-    """Rows in lists of about that many characters, at least one row each."""
-    found: list[Row] = []
-    size = 0
-    for row in rows:
-        found.append(row)
-        size += sum(map(len, row.cells))
-        if size >= characters:
-            yield found
-            found, size = [], 0
-    if found:
-        yield found

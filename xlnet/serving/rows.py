@@ -1,21 +1,20 @@
 """The rows of a file or stream of any size, one by one; what cannot be one is told, with its reason, and passed over.
 
 Formats: `text` (a line is a row), `jsonl` (an object a line), `tsv` (unquoted, as GLUE's files are) and `csv` (quoted;
-a cell may span lines). Lines of nothing but whitespace are no rows. Never more than a line is held.
+a cell may span lines). Lines of nothing but whitespace are no rows. Never more than a row is held.
 """
 
 import csv
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from xlnet import storage
 from xlnet.corpus import packing
 from xlnet.errors import UserError
-from xlnet.tasks import tables
 
 KINDS = {".txt": "text", ".jsonl": "jsonl", ".ndjson": "jsonl", ".tsv": "tsv", ".csv": "csv"}
 LONGEST = 64 << 20  # bytes of a line; what is longer is no text
@@ -26,15 +25,11 @@ Place = tuple[int, int]  # a line's number, from 1, and its first byte, from 0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: where it stands, the cells that were asked for, in that order, and those that are passed on by name.
-
-    A row with a `problem` has neither; `content` is its beginning.
-    """
+    """A row: where it stands, and its cells by name. A row with a `problem` has none; `content` is its beginning."""
 
     line: int
     offset: int  # bytes before its line, unpacked
-    cells: tuple[str, ...] = ()
-    kept: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
     content: str = ""
 
@@ -42,16 +37,17 @@ class Row:
         """The row as one that nothing can be made of."""
         return Row(self.line, self.offset, problem=problem, content=self.content)
 
+    def kept(self, names: Iterable[str]) -> dict[str, Any]:
+        """The cells that are passed on; None for those that the row lacks."""
+        return {name: self.record.get(name) for name in names}
+
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the cells of a row stand: in tables at `places`, in JSON under `columns` and `kept`."""
+    """What a file's rows are: the names of the columns, of text a single one, and whether the first row tells them."""
 
     kind: str
-    columns: tuple[str, ...]
-    kept: tuple[str, ...] = ()
-    places: tuple[int, ...] = ()
-    width: int = 0
+    names: tuple[str, ...] = ()
     is_headed: bool = False
 
 
@@ -69,83 +65,77 @@ def kind_of(path: str, wanted: str | None = None) -> str:
     return kind
 
 
-def layout(
-    path: str,
-    kind: str,
-    columns: Sequence[str],
-    *,
-    kept: Sequence[str] = (),
-    header: bool | None = None,
-    first: Sequence[str] | None = None,
-) -> Layout:
-    """Where `columns` and `kept` stand in rows; of a table, `first` is its first row.
+@dataclass(frozen=True)
+class Format:
+    """How rows are to be read: their kind, the name that a line of text goes by, and what the columns must include."""
 
-    A table's column is a name of the header or a 0-based index; `header` None means: there is one when a name is asked
-    for. Raises UserError for a column that is not there.
-    """
-    if kind == "text":
-        if len(columns) > 1 or kept:
-            wanted = ", ".join(repr(name) for name in [*columns[1:], *kept])
-            raise UserError(
-                f"{path}: lines of text have one column, {wanted} cannot be there; give .tsv, .csv or .jsonl"
-            )
-        return Layout(kind, tuple(columns))
-    if kind == "jsonl":
-        return Layout(kind, tuple(columns), tuple(kept))
-    assert first is not None
-    named = [*columns, *kept]
-    is_headed = not all(column.isdecimal() for column in named) if header is None else header
-    places = [tables.place(path, column, list(first) if is_headed else None, len(first)) for column in named]
-    return Layout(kind, tuple(columns), tuple(kept), tuple(places), len(first), is_headed)
+    kind: str
+    text: str = "text"
+    is_headed: bool = True
+    wanted: tuple[str, ...] = ()
 
 
-def read(
-    stream: IO[bytes],
-    path: str,
-    *,
-    kind: str,
-    columns: Sequence[str],
-    kept: Sequence[str] = (),
-    header: bool | None = None,
-) -> Iterator[Row]:
+def read(stream: IO[bytes], path: str, asked: Format) -> Iterator[Row]:
     """The rows of a stream; `path` names it, and by its suffix tells how it is packed.
 
-    Raises UserError for a column that no row has, and for packed content that is damaged.
+    A table that is not headed has its columns named 0, 1, ... Raises UserError for a column that the whole file lacks,
+    for a broken header, and for packed content that is damaged.
     """
     found = lines(stream, path)
-    if kind in ("text", "jsonl"):
-        return rows(found, layout(path, kind, columns, kept=kept))
-    begun = _first(found, path, kind)
-    if begun is None:
-        return iter(())
-    line, cells = begun
-    known = layout(path, kind, columns, kept=kept, header=header, first=cells)
-    return rows(found if known.is_headed else itertools.chain([line], found), known)
+    first = _first(found, asked)
+    known = layout(first, path, asked)
+    return rows(found if first is None or known.is_headed else itertools.chain([first], found), known)
 
 
-def first_row(path: str, kind: str) -> list[str] | None:
-    """The cells of the first row of a table; None where there is none. Raises UserError when it is broken."""
+def layout_of(path: str, asked: Format) -> Layout:
+    """The layout of a file. Raises UserError as `read`."""
     with storage.reading(path) as stream:
-        begun = _first(lines(stream, path), path, kind)
-    return None if begun is None else begun[1]
+        return layout(_first(lines(stream, path), asked), path, asked)
 
 
-def _first(found: Iterator[tuple[Place, bytes]], path: str, kind: str) -> tuple[tuple[Place, bytes], list[str]] | None:
-    """The first line of a table that is not empty, and its cells."""
-    line = next(((place, line) for place, line in found if line.strip()), None)
-    if line is None:
+def _first(found: Iterator[tuple[Place, bytes]], asked: Format) -> tuple[Place, bytes] | None:
+    """The first line of a table that is not empty."""
+    if asked.kind not in ("tsv", "csv"):
         return None
-    cells = next(_cells(iter([line]), kind))[1]
+    return next(((place, line) for place, line in found if line.strip()), None)
+
+
+def layout(first: tuple[Place, bytes] | None, path: str, asked: Format) -> Layout:
+    """The layout of rows of which, if they are a table's, this is the first line."""
+    if asked.kind == "jsonl":
+        return Layout("jsonl")
+    known = Layout(asked.kind, (asked.text,)) if first is None else _of_header(first, path, asked)
+    for name in asked.wanted if first is not None or asked.kind == "text" else ():
+        if name not in known.names:
+            if asked.kind == "text":
+                raise UserError(f"{path}: lines of text have no column {name!r}; give .tsv, .csv or .jsonl")
+            found = ", ".join(map(repr, known.names))
+            raise UserError(f"{path}:{first[0][0] if first else 1}: no column {name!r}; found: {found}")
+    return known
+
+
+def _of_header(first: tuple[Place, bytes], path: str, asked: Format) -> Layout:
+    kind = asked.kind
+    cells = next(_cells(iter([first]), kind))[1]
+    where = f"{path}:{first[0][0]}"
     if isinstance(cells, str):
-        raise UserError(f"{path}:{line[0][0]}: {cells}; the first row must be whole, on one line")
-    return line, [cell.strip() for cell in cells]
+        raise UserError(f"{where}: {cells}; the first row must be whole, on one line")
+    if not asked.is_headed:
+        return Layout(kind, tuple(str(index) for index in range(len(cells))))
+    names = tuple(cell.strip() for cell in cells)
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(
+                f"{where}: the header names {name!r} {names.count(name)} times; name columns by index, with --no-header"
+            )
+    return Layout(kind, names, is_headed=True)
 
 
 def lines(stream: IO[bytes], path: str) -> Iterator[tuple[Place, bytes]]:
     """The lines of a stream, each with its place. Raises UserError when what is packed is damaged."""
     number, offset = 0, 0
     try:
-        for line in _split(packing.blocks(stream, packing.split(path.lower())[1])):
+        for line in _split(packing.blocks(stream, packing.split(path.lower())[1]), path):
             number += 1
             yield (number, offset), line
             offset += len(line)
@@ -164,7 +154,7 @@ def lines_within(stream: IO[bytes], start: int, stop: int) -> Iterator[tuple[Pla
         offset += len(line)
 
 
-def _split(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _split(blocks: Iterator[bytes], path: str) -> Iterator[bytes]:
     """Lines with their ends."""
     begun: list[bytes] = []
     size = 0
@@ -175,7 +165,7 @@ def _split(blocks: Iterator[bytes]) -> Iterator[bytes]:
             begun, size = [], 0
         size += len(rest)
         if size > LONGEST:
-            raise UserError(f"a line has more than {LONGEST:,} bytes; give text with line ends")
+            raise UserError(f"{path}: a line has more than {LONGEST:,} bytes; give text with line ends")
         if rest:
             begun.append(rest)
     if begun:
@@ -183,76 +173,60 @@ def _split(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def rows(found: Iterable[tuple[Place, bytes]], known: Layout) -> Iterator[Row]:
-    """Lines as rows of a layout, a header apart."""
+    """Lines as rows of a layout; the line of a header is not among them."""
     if known.kind == "text":
-        return _of_text(found)
+        return _of_text(found, known)
     if known.kind == "jsonl":
-        return _of_json(found, known)
+        return _of_json(found)
     return _of_table(found, known)
 
 
-def _decoded(line: bytes, number: int) -> str:
+def _decoded(line: bytes, place: Place) -> str:
     """The text of a line; bytes that are no UTF-8 become lone surrogates, which `_checked` finds."""
-    return line.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").decode("utf-8", "surrogateescape")
+    return line.removeprefix(b"\xef\xbb\xbf" if place[1] == 0 else b"").decode("utf-8", "surrogateescape")
 
 
-def _of_text(found: Iterable[tuple[Place, bytes]]) -> Iterator[Row]:
+def _of_text(found: Iterable[tuple[Place, bytes]], known: Layout) -> Iterator[Row]:
     for place, line in found:
-        text = _decoded(line, place[0]).strip()
+        text = _decoded(line, place).strip()
         if text:
-            yield _checked(Row(*place, (text,), content=_excerpt(text)), ("the line",))
+            yield _checked(Row(*place, {known.names[0]: text}, content=_excerpt(text)))
 
 
-def _of_json(found: Iterable[tuple[Place, bytes]], known: Layout) -> Iterator[Row]:
+def _of_json(found: Iterable[tuple[Place, bytes]]) -> Iterator[Row]:
     for place, line in found:
-        text = _decoded(line, place[0]).strip()
+        text = _decoded(line, place).strip()
         if not text:
             continue
         row = Row(*place, content=_excerpt(text))
         try:
-            keys = json.loads(text)
+            record = json.loads(text)
         except (ValueError, RecursionError) as error:
             yield row.dead(f"not JSON: {error}")
             continue
-        yield _of_keys(row, keys, known)
-
-
-def _of_keys(row: Row, keys: Any, known: Layout) -> Row:
-    if not isinstance(keys, dict):
-        return row.dead(f"the line holds a {type(keys).__name__}, wanted is a JSON object")
-    cells = []
-    for name in known.columns:
-        if name not in keys:
-            return row.dead(f"no key {name!r}")
-        value = keys[name]
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            return row.dead(f"key {name!r} holds {json.dumps(value)[:40]}, wanted is a string")
-        cells.append(value if isinstance(value, str) else json.dumps(value))
-    kept = {name: keys.get(name) for name in known.kept}
-    return _checked(Row(row.line, row.offset, tuple(cells), kept, content=row.content), known.columns)
+        if isinstance(record, dict):
+            yield _checked(Row(*place, record, content=row.content))
+        else:
+            yield row.dead(f"the line holds a {type(record).__name__}, wanted is a JSON object")
 
 
 def _of_table(found: Iterable[tuple[Place, bytes]], known: Layout) -> Iterator[Row]:
-    count = len(known.columns)
     for place, cells in _cells(iter(found), known.kind):
-        row = Row(*place)
         if isinstance(cells, str):
-            yield row.dead(cells)
-            continue
-        row = Row(*place, content=_excerpt("\t".join(cells)))
-        if len(cells) != known.width:
-            yield row.dead(f"the row has {len(cells)} columns, the first row has {known.width}")
-            continue
-        chosen = [cells[index] for index in known.places]
-        kept = dict(zip(known.kept, chosen[count:], strict=True))
-        yield _checked(Row(*place, tuple(chosen[:count]), kept, content=row.content), known.columns)
+            yield Row(*place, problem=cells)
+        elif len(cells) != len(known.names):
+            problem = f"the row has {len(cells)} columns, the first row has {len(known.names)}"
+            yield Row(*place, problem=problem, content=_excerpt("\t".join(cells)))
+        else:
+            record = dict(zip(known.names, cells, strict=True))
+            yield _checked(Row(*place, record, content=_excerpt("\t".join(cells))))
 
 
 def _cells(found: Iterator[tuple[Place, bytes]], kind: str) -> Iterator[tuple[Place, list[str] | str]]:
     """The cells of each row of a table, or why it has none."""
     if kind == "tsv":
         for place, line in found:
-            text = _decoded(line, place[0]).removesuffix("\n").removesuffix("\r")
+            text = _decoded(line, place).removesuffix("\n").removesuffix("\r")
             if text.strip():
                 yield place, text.split("\t")
         return
@@ -261,7 +235,7 @@ def _cells(found: Iterator[tuple[Place, bytes]], kind: str) -> Iterator[tuple[Pl
     def fed() -> Iterator[str]:
         for place, line in found:
             places.append(place)
-            yield _decoded(line, place[0])
+            yield _decoded(line, place)
 
     reader = csv.reader(fed(), strict=True)
     previous = csv.field_size_limit(sys.maxsize)  # a text may be longer than the 128 KiB that csv allows
@@ -286,15 +260,17 @@ def _excerpt(text: str) -> str:
     return text[:EXCERPT].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _checked(row: Row, names: Sequence[str]) -> Row:
-    """The row, or, where a cell is no text, a dead one."""
-    for name, cell in zip([*names, *row.kept], [*row.cells, *map(str, row.kept.values())], strict=True):
-        if name in names and not cell.strip():
-            return row.dead(f"{name} is empty")
-        if "\0" in cell:
-            return row.dead(f"{name} holds a NUL")
-        try:
-            cell.encode()
-        except UnicodeEncodeError:
-            return row.dead(f"{name} is not valid Unicode")
-    return row
+def _checked(row: Row) -> Row:
+    """The row, or, where it holds what no file of text can, a dead one."""
+    try:
+        whole = json.dumps(row.record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return row.dead("not valid Unicode: a byte that is no UTF-8, or half a surrogate pair")
+    return row.dead("a NUL") if b"\\u0000" in whole and _has_nul(row.record) else row
+
+
+def _has_nul(value: Any) -> bool:
+    """Whether a text in a JSON value holds a NUL."""
+    if isinstance(value, dict):
+        return any(map(_has_nul, [*value, *value.values()]))
+    return any(map(_has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value

@@ -10,33 +10,36 @@ from typing import IO, Any
 from xlnet import storage
 from xlnet.serving import dead_letters, rows, vector_files
 from xlnet.serving.dead_letters import DeadLetters
-from xlnet.serving.embedding import Embedder, EmbeddingSettings, Vectors, chunks
+from xlnet.serving.embedding import Embedder, EmbeddingSettings
 from xlnet.serving.rows import Row
 
 STANDARD = "-"  # the path of the standard input and output
-NAMES = {STANDARD: "<stdin>"}
+CHUNK = 200_000  # characters of rows that are answered together: their features, or their pieces' vectors, are held
+IN_VAIN = 1000  # rows, of which not one is good, that are read before giving up
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is read: a path, or - for the standard input; its format, by its name if None; columns to pass on."""
+    """What is read: a path, or - for the standard input; its kind, by its name if None; columns to pass on."""
 
     path: str
     kind: str | None = None
-    header: bool | None = None
+    is_headed: bool = True
     kept: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The path as messages have it."""
-        return NAMES.get(self.path, self.path)
+        return "<stdin>" if self.path == STANDARD else self.path
 
     @contextlib.contextmanager
     def rows(self, columns: Sequence[str]) -> Iterator[Iterator[Row]]:
-        """The rows, with these columns; lines of text, which have no names, are taken for the one column."""
+        """The rows, good and bad; the first of these columns is what a line of text goes by."""
         kind = rows.kind_of(self.path, self.kind or ("text" if self.path == STANDARD else None))
+        text = columns[0] if columns else "text"
+        asked = rows.Format(kind, text=text, is_headed=self.is_headed, wanted=(*columns, *self.kept))
         with _opened(self.path) as stream:
-            yield rows.read(stream, self.name, kind=kind, columns=columns, kept=self.kept, header=self.header)
+            yield rows.read(stream, self.name, asked)
 
 
 @contextlib.contextmanager
@@ -48,13 +51,38 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
             yield stream
 
 
+def chunks(
+    found: Iterator[Row], letters: DeadLetters, *, path: str, check: Callable[[Row], Row]
+) -> Iterator[list[Row]]:
+    """The good rows, some at a time; the others are put to the dead letters. `check` says which are good.
+
+    Raises UserError where many rows are read and not one is good.
+    """
+    good: list[Row] = []
+    has_any, size = False, 0
+    for each in found:
+        row = each if each.problem else check(each)
+        if row.problem:
+            letters.add(row)
+            if not has_any and letters.count == IN_VAIN:
+                dead_letters.require_some(0, letters, path)
+            continue
+        has_any = True
+        good.append(row)
+        size += sum(len(value) if isinstance(value, str) else 100 for value in row.record.values())
+        if size >= CHUNK:
+            yield good
+            good, size = [], 0
+    if good:
+        yield good
+
+
 def embed(
     *,
     model: str,
     source: Source,
     output: str,
     settings: EmbeddingSettings,
-    column: str = "text",
     dead: str | None = None,
     report: Callable[[int], Any] | None = None,
 ) -> dict[str, Any]:
@@ -67,40 +95,24 @@ def embed(
     embedder = Embedder.load(model, settings)
     with (
         dead_letters.collecting(dead) as letters,
-        source.rows([column]) as found,
+        source.rows([settings.text_column]) as found,
         storage.writing(output) as stream,
         vector_files.writing(
-            stream, output, model_dim=embedder.model_dim, unit=settings.unit, kept=source.kept
+            stream,
+            output,
+            model_dim=embedder.model_dim,
+            unit=settings.unit,
+            column=settings.text_column,
+            kept=source.kept,
         ) as write,
     ):
         done = vectors = 0
-        for good in _good_chunks(found, letters):
-            answer = embedded(embedder, good, letters)
+        for good in chunks(found, letters, path=source.name, check=embedder.checked):
+            answer = embedder.embed([row.record[settings.text_column] for row in good])
             write(good, answer)
-            done += len(set(answer.row.tolist()))
+            done += len(good)
             vectors += len(answer.row)
             if report is not None:
                 report(done + letters.count)
         dead_letters.require_some(done, letters, source.name)
     return {"rows": done, "vectors": vectors, **letters.summary(), "settings": dataclasses.asdict(settings)}
-
-
-def embedded(embedder: Embedder, good: Sequence[Row], letters: DeadLetters) -> Vectors:
-    """The vectors of rows; those whose text has no pieces are dead."""
-    answer = embedder.embed([row.cells[0] for row in good])
-    has_some = set(answer.row.tolist())
-    for number, row in enumerate(good):
-        if number not in has_some:
-            letters.add(row.dead("the text has no pieces: nothing is left of it when it is normalised"))
-    return answer
-
-
-def _good_chunks(found: Iterator[Row], letters: DeadLetters) -> Iterator[list[Row]]:
-    def good() -> Iterator[Row]:
-        for row in found:
-            if row.problem:
-                letters.add(row)
-            else:
-                yield row
-
-    return chunks(good())

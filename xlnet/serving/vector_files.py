@@ -25,7 +25,9 @@ def require_known(path: str) -> None:
 
 
 @contextlib.contextmanager
-def writing(stream: IO[bytes], path: str, *, model_dim: int, unit: str, kept: Sequence[str] = ()) -> Iterator[Write]:
+def writing(
+    stream: IO[bytes], path: str, *, model_dim: int, unit: str, column: str = "text", kept: Sequence[str] = ()
+) -> Iterator[Write]:
     """What writes the vectors of rows into a stream, in the format that `path` is named after.
 
     .npz: `vectors` float32 [n, model_dim], `line` int64 [n], of words and pieces also `start` and `end` int32 [n].
@@ -37,7 +39,7 @@ def writing(stream: IO[bytes], path: str, *, model_dim: int, unit: str, kept: Se
         with _npz(stream, model_dim=model_dim, has_places=unit != "text") as write:
             yield write
     else:
-        with _parquet(stream, model_dim=model_dim, has_places=unit != "text", kept=kept) as write:
+        with _parquet(stream, model_dim=model_dim, surfaces=None if unit == "text" else column, kept=kept) as write:
             yield write
 
 
@@ -74,11 +76,11 @@ def _columns(rows: Sequence[Row], found: Vectors) -> dict[str, NDArray[Any]]:
 
 
 @contextlib.contextmanager
-def _parquet(stream: IO[bytes], *, model_dim: int, has_places: bool, kept: Sequence[str]) -> Iterator[Write]:
+def _parquet(stream: IO[bytes], *, model_dim: int, surfaces: str | None, kept: Sequence[str]) -> Iterator[Write]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    places = [("start", pa.int32()), ("end", pa.int32()), ("unit", pa.string())] if has_places else []
+    places = [("start", pa.int32()), ("end", pa.int32()), ("unit", pa.string())] if surfaces else []
     kinds: list[Any] = [("line", pa.int64()), *((name, pa.string()) for name in kept), *places]
     schema = pa.schema([*kinds, ("vectors", pa.list_(pa.float32(), model_dim))])
     with pq.ParquetWriter(stream, schema) as writer:
@@ -87,11 +89,12 @@ def _parquet(stream: IO[bytes], *, model_dim: int, has_places: bool, kept: Seque
             values: dict[str, Any] = _columns(rows, found)
             vectors = pa.array(np.ascontiguousarray(values["vectors"], np.float32).ravel())
             values["vectors"] = pa.FixedSizeListArray.from_arrays(vectors, model_dim)
-            values |= {name: [_text(rows[row].kept[name]) for row in found.row] for name in kept}
-            values["unit"] = [
-                rows[row].cells[0][start:end]
-                for row, start, end in zip(found.row, found.starts, found.ends, strict=True)
-            ]
+            values |= {name: [_text(rows[row].record.get(name)) for row in found.row] for name in kept}
+            if surfaces:
+                values["unit"] = [
+                    rows[row].record[surfaces][start:end]
+                    for row, start, end in zip(found.row, found.starts, found.ends, strict=True)
+                ]
             writer.write_table(pa.table({name: values[name] for name in schema.names}, schema=schema))
 
         yield write
