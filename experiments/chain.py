@@ -1,0 +1,32 @@
+"""`xlnet` verbs one after the other, skipped where they are finished, and tables of what they measured."""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+SEEDS = (0, 1, 2)
+
+
+def xlnet(*words: object, result: Path) -> dict[str, Any]:
+    """Runs a verb unless its result, a JSON file written last, is there. Returns what the result says."""
+    if not result.exists():
+        command = [sys.executable, "-m", "xlnet.cli", *map(str, words)]
+        print("\n$ xlnet", *map(str, words), flush=True)
+        subprocess.run(command, check=True)
+    return json.loads(result.read_text())
+
+
+def spread(values: Sequence[float], *, digits: int = 3) -> str:
+    """The median, with the least and the greatest."""
+    middle = f"{statistics.median(values):.{digits}f}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows as a Markdown table."""
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

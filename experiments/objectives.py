@@ -1,0 +1,115 @@
+"""What each part of pretraining buys: objectives, memories, bidirectional data and spans, at equal steps.
+
+Every variant is trained on the same text for the same number of steps, then fine-tuned to tell praise from blame
+with three seeds. Losses are of held-out text: `own` as the variant was trained, `forward` on one data set for all
+permutation variants (forward rows, spans of words), with the memory that the variant was trained with.
+
+    python -m experiments.objectives --books 'books/*.txt' --heldout valid.txt \
+        --train rt/train.tsv --dev rt/dev.tsv --output experiments-run
+"""
+
+import argparse
+import glob
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.chain import SEEDS, spread, table, xlnet
+
+CONFIG = Path(__file__).with_name("objectives.yaml")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a model differs from the first: flags of `xlnet preprocess` and of `xlnet pretrain`."""
+
+    name: str
+    corpus: tuple[str, ...] = ()
+    training: tuple[str, ...] = ()
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether its loss is that of every next piece, not of predicted spans."""
+        return "causal" in self.training
+
+
+VARIANTS = (
+    Variant("permutation"),
+    Variant("without memory", training=("--memory-length", "0")),
+    Variant("forward rows only", corpus=("--no-bidirectional",)),
+    Variant("spans of pieces", corpus=("--span-unit", "piece")),
+    Variant("causal", training=("--objective", "causal")),
+    Variant("causal without memory", training=("--objective", "causal", "--memory-length", "0")),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--books", required=True, help="files to train on, a pattern")
+    parser.add_argument("--heldout", required=True, help="a file of held-out text")
+    parser.add_argument("--train", required=True, help="labelled texts, with the columns sentence and label")
+    parser.add_argument("--dev", required=True, help="the same, to measure on")
+    parser.add_argument("--output", required=True, type=Path, help="where runs go; finished ones are taken as they are")
+    parser.add_argument("--only", help="one variant, by its name")
+    parsed = parser.parse_args()
+    rows = [
+        _row(variant, parsed)
+        for variant in (*VARIANTS, None)
+        if parsed.only is None or (variant is not None and variant.name == parsed.only)
+    ]
+    print("\n" + table(["", "seconds", "own loss", "forward loss", "accuracy"], rows))
+
+
+def _row(variant: Variant | None, parsed: argparse.Namespace) -> list[str]:
+    if variant is None:  # from scratch
+        return ["from scratch", "", "", "", _accuracy(parsed, "permutation", flags=["--fresh"])]
+    name = variant.name.replace(" ", "-")
+    run = parsed.output / "runs" / name
+    data, validation = (_data(parsed, variant.corpus, part) for part in ("train", "heldout"))
+    flags = ["--data", data, "--validation", validation, "--output", run, "--config", CONFIG, *variant.training]
+    summary = xlnet("pretrain", *flags, result=run / "summary.json")
+    forward = "" if variant.is_causal else f"{_forward_loss(parsed, variant, run):.3f}"
+    return [
+        variant.name,
+        f"{summary['seconds']:.0f}",
+        f"{summary['validation_loss']:.3f}",
+        forward,
+        _accuracy(parsed, name),
+    ]
+
+
+def _data(parsed: argparse.Namespace, corpus: tuple[str, ...], part: str) -> Path:
+    """The records of a part, "train" or "heldout", made as `corpus` says; equal ones are made once."""
+    vocabulary = parsed.output / "spiece.model"
+    books = sorted(glob.glob(parsed.books))
+    xlnet("train-vocab", *books, "--output", vocabulary, "--config", CONFIG, result=Path(f"{vocabulary}.json"))
+    folder = parsed.output / "data" / "-".join([part, *(word.strip("-") for word in corpus)])
+    shards = [] if part == "train" else ["--shards", "4"]
+    files = books if part == "train" else [parsed.heldout]
+    flags = ["--vocabulary", vocabulary, "--output", folder, "--config", CONFIG, *shards, *corpus]
+    xlnet("preprocess", *files, *flags, result=folder / "manifest.json")
+    return folder
+
+
+def _forward_loss(parsed: argparse.Namespace, variant: Variant, run: Path) -> float:
+    memory = variant.training[1] if "--memory-length" in variant.training else "64"
+    data = _data(parsed, ("--no-bidirectional",), "heldout")
+    folder = run.parent.parent / "evaluations" / run.name
+    flags = ["--model", run / "model", "--data", data, "--output", folder, "--memory-length", memory]
+    return xlnet("evaluate", *flags, result=folder / "evaluation.json")["loss"]
+
+
+def _accuracy(parsed: argparse.Namespace, name: str, flags: list[str] | None = None) -> str:
+    found = []
+    for seed in SEEDS:
+        folder = parsed.output / "tasks" / f"{'scratch' if flags else name}-{seed}"
+        words = ["--train", parsed.train, "--text-column", "sentence", "--label-column", "label"]
+        words += ["--init", parsed.output / "runs" / name / "model", "--output", folder, "--config", CONFIG]
+        xlnet("finetune", *words, "--seed", seed, *(flags or []), result=folder / "summary.json")
+        measured = folder.parent.parent / "evaluations" / folder.name
+        words = ["--model", folder / "model", "--data", parsed.dev, "--output", measured]
+        found.append(xlnet("evaluate", *words, result=measured / "evaluation.json")["metrics"]["accuracy"])
+    return spread(found)
+
+
+if __name__ == "__main__":
+    main()
