@@ -1,0 +1,130 @@
+"""What pretraining is worth: a small model fine-tuned from its pretrained weights, and from none, by us and by a peer.
+
+Sentiment, similarity, entailment and span answers, each with three seeds, for a fixed number of epochs: nothing is
+chosen by the examples that are measured. The peer is Hugging Face's XLNet on PyTorch, from the same weights converted,
+with the same features, optimizer and rates; its outputs are measured by the same code.
+
+    python -m experiments.tasks --text 'text/*.txt' --heldout valid.txt --sst-2 rt-polarity --sts-b stsb --snli snli \
+        --squad squad2 --peer-python .venv-bench/bin/python --output tasks-run
+
+Each task's folder holds its files as they are published: train.tsv and dev.tsv (dev_matched.tsv), or SQuAD's two.
+"""
+
+import argparse
+import glob
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from experiments.chain import SEEDS, spread, table, xlnet
+
+CONFIG = Path(__file__).with_name("tasks.yaml")
+PEER = Path(__file__).with_name("hugging_face.py")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A task, its files, what it is measured by, and what it wants beside the settings of all."""
+
+    name: str
+    train: str
+    dev: str
+    metric: str
+    flags: tuple[str, ...] = ()
+    has_peer: bool = True
+
+
+TASKS = (
+    Measured("sst-2", "train.tsv", "dev.tsv", "accuracy"),
+    Measured("sts-b", "train.tsv", "dev.tsv", "pearson", ("--epochs", "6")),
+    Measured("snli", "train.tsv", "dev_matched.tsv", "accuracy"),
+    Measured("squad", "train-v2.0.json", "dev-v2.0.json", "f1", ("--sequence-length", "256"), has_peer=False),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", required=True, help="files to pretrain on, a pattern")
+    parser.add_argument("--heldout", required=True, help="a file of held-out text")
+    for task in TASKS:
+        parser.add_argument(f"--{task.name}", type=Path, metavar="DIR", help="this task's files; left out without")
+    parser.add_argument("--peer-python", metavar="FILE", help="a Python with torch and transformers; none without")
+    parser.add_argument("--output", required=True, type=Path, help="where runs go; finished ones are taken as they are")
+    parsed = parser.parse_args()
+    model = pretrained(parsed)
+    chosen = [(task, folder) for task in TASKS if (folder := getattr(parsed, task.name.replace("-", "_")))]
+    rows = [row(task, folder, model, parsed) for task, folder in chosen]
+    print("\n" + table(["", "measured by", "from scratch", "pretrained", "the peer, pretrained"], rows))
+
+
+def pretrained(parsed: argparse.Namespace) -> Path:
+    """The model directory."""
+    output, files = parsed.output, sorted(glob.glob(parsed.text))
+    vocabulary, run = output / "spiece.model", output / "pretrained"
+    settings = ["--config", CONFIG]
+    xlnet("train-vocab", *files, "--output", vocabulary, *settings, result=Path(f"{vocabulary}.json"))
+    for part, texts, more in (("train", files, []), ("heldout", [parsed.heldout], ["--shards", "4"])):
+        data = output / "data" / part
+        flags = ["--vocabulary", vocabulary, "--output", data, *settings, *more]
+        xlnet("preprocess", *texts, *flags, result=data / "manifest.json")
+    data = ["--data", output / "data" / "train", "--validation", output / "data" / "heldout"]
+    xlnet("pretrain", *data, "--output", run, *settings, result=run / "summary.json")
+    return run / "model"
+
+
+def row(task: Measured, files: Path, model: Path, parsed: argparse.Namespace) -> list[str]:
+    """A line of the table."""
+    found = {}
+    for start, more in (("scratch", ["--fresh"]), ("pretrained", [])):
+        found[start] = [_measured(task, files, model, parsed.output, f"{start}-{seed}", seed, more) for seed in SEEDS]
+    peer = ""
+    if task.has_peer and parsed.peer_python:
+        peer = spread([_peer(task, files, model, parsed, seed) for seed in SEEDS])
+    return [task.name, task.metric, spread(found["scratch"]), spread(found["pretrained"]), peer]
+
+
+def _measured(task: Measured, files: Path, model: Path, output: Path, name: str, seed: int, more: list[str]) -> float:
+    run, evaluation = output / task.name / name, output / task.name / f"{name}-dev"
+    flags = ["--task", task.name, "--train", files / task.train, "--init", model, "--output", run, "--config", CONFIG]
+    xlnet("finetune", *flags, *task.flags, "--seed", seed, *more, result=run / "summary.json")
+    flags = ["--model", run / "model", "--data", files / task.dev, "--output", evaluation]
+    return xlnet("evaluate", *flags, result=evaluation / "evaluation.json")["metrics"][task.metric]
+
+
+def _peer(task: Measured, files: Path, model: Path, parsed: argparse.Namespace, seed: int) -> float:
+    """The metric of the peer's outputs; features and measuring are ours."""
+    from xlnet.model.checkpoints import read_description
+    from xlnet.serving.predictor import load_tokenizer
+    from xlnet.tasks import registry
+
+    ours, job = parsed.output / task.name / f"pretrained-{seed}", parsed.output / task.name / f"peer-{seed}"
+    converted = parsed.output / "hugging-face"
+    xlnet("convert", model, converted, "--to", "hugging-face", result=converted / "config.json")
+    kind = registry.from_head(read_description(str(ours / "model"))["head"], where=str(ours))
+    tokenizer = load_tokenizer(str(ours / "model"))
+    dev = kind.read(str(files / task.dev))
+    features = kind.features(tokenizer, dev)
+    outputs = job / "outputs.npy"
+    if not outputs.exists():
+        job.mkdir(parents=True, exist_ok=True)
+        train = kind.features(tokenizer, kind.read(str(files / task.train)))
+        np.savez(job / "train.npz", **train.inputs, **train.targets)
+        np.savez(job / "dev.npz", **features.inputs)
+        summary = json.loads((ours / "summary.json").read_text())
+        told = {
+            "model": str(converted),
+            "classes": len(kind.head["classes"] or []),
+            "stddev": json.loads((model / "config.json").read_text())["model"]["initializer_stddev"],
+            "steps": summary["steps"],
+            "settings": summary["settings"] | {"seed": seed},
+        }
+        (job / "job.json").write_text(json.dumps(told, indent=1))
+        subprocess.run([parsed.peer_python, str(PEER), str(job)], check=True)
+    return kind.measure(dev, features, np.load(outputs))["metrics"][task.metric]
+
+
+if __name__ == "__main__":
+    main()
