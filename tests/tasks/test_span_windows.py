@@ -26,18 +26,20 @@ def conversion(request, golden):
     return case, questions, windows(tokenizer, questions, settings=settings)
 
 
-def test_features_are_as_recorded(conversion):
+def test_features_are_as_recorded_but_for_the_side_of_the_padding(conversion):
     case, _, found = conversion
     assert len(found) == len(case["features"])
-    for ours, theirs in RECORDED.items():
-        assert found.inputs[ours].tolist() == [feature[theirs] for feature in case["features"]], ours
-    assert found.inputs["cls"].tolist() == [feature["cls_index"] for feature in case["features"]]
-    assert found.length.tolist() == [feature["paragraph_len"] for feature in case["features"]]
-    if case["is_training"]:
-        names = ("start_position", "end_position", "is_impossible")
-        assert found.targets.tolist() == [[int(feature[name]) for name in names] for feature in case["features"]]
-    else:
-        assert found.question.tolist() == [feature["example_index"] for feature in case["features"]]
+    for row, feature in enumerate(case["features"]):
+        padding = found.begin[row]
+        for ours, theirs in RECORDED.items():
+            assert np.roll(found.inputs[ours][row], -padding).tolist() == feature[theirs], ours
+        assert len(feature["input_ids"]) - 1 - padding == feature["cls_index"]
+        assert found.length[row] == feature["paragraph_len"]
+        if case["is_training"]:
+            recorded = [feature["start_position"], feature["end_position"]]
+            assert found.answers[row].tolist() == ([-1, -1] if feature["is_impossible"] else recorded)
+        else:
+            assert found.question[row] == feature["example_index"]
 
 
 def test_most_context_is_as_recorded(conversion):
@@ -63,7 +65,7 @@ def test_places_of_pieces_are_as_recorded_but_for_a_bare_mark_at_the_beginning(c
                 compared += 1
             else:
                 assert (found.first[row], piece, start, end) == (0, 0, 0, 0)
-                assert found.inputs["pieces"][row, 0] == BARE_MARK
+                assert found.inputs["pieces"][row, found.begin[row]] == BARE_MARK
     assert compared > 0.998 * found.length.sum()
 
 
@@ -85,8 +87,8 @@ def test_every_answer_in_a_window_is_recovered_exactly_from_its_pieces(task_data
     is_english = questions.texts[0].isascii()
     tokenizer = Tokenizer(golden("spiece.model")) if is_english else Tokenizer(characters(questions.contexts))
     found = windows(tokenizer, questions, settings=WindowSettings(384, 128, 64))
-    rows = np.flatnonzero(found.targets[:, 2] == 0)
-    starts, ends = found.characters(rows, found.targets[rows, 0], found.targets[rows, 1])
+    rows = np.flatnonzero(found.answers[:, 0] != NOWHERE)
+    starts, ends = found.characters(rows, *found.answers[rows].T)
     for question, start, end in zip(found.question[rows], starts, ends, strict=True):
         context = questions.contexts[questions.context[question]]
         assert squeezed(context[start:end]) == squeezed(context[slice(*questions.spans[question])])
@@ -139,8 +141,7 @@ def test_an_answer_on_the_last_piece_is_a_target(golden, file_of):
     # Fault of the reference: write_predictions drops what starts or ends on the last piece of a window.
     questions = read(file_of("The answer is here at the very end", "end"))
     found = windows(Tokenizer(golden("spiece.model")), questions, settings=WindowSettings(64, 32, 16))
-    assert found.targets[0, 1] == found.length[0] - 1
-    assert found.targets[0, 2] == 0
+    assert found.answers[0, 1] == found.length[0] - 1
 
 
 @pytest.fixture

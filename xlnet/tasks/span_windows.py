@@ -1,7 +1,8 @@
-"""Questions to windows over their contexts: `context <sep> question <sep> <cls> <pad>...`, padded on the right.
+"""Questions to windows over their contexts: `<pad>... context <sep> question <sep> <cls>`.
 
-The layout is that of the reference's run_squad.py, convert_examples_to_features. Where a piece lies in its context is
-told by the tokenizer; the reference looks for a longest common subsequence.
+The layout is that of the reference's run_squad.py, convert_examples_to_features, but padded on the left as that of all
+other tasks: which side it is does not move an answer. Where a piece lies in its context is told by the tokenizer; the
+reference looks for a longest common subsequence.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet.errors import UserError
-from xlnet.tasks.features import PIECE_PAD
+from xlnet.tasks.features import PIECE_PAD, Parts
 from xlnet.tasks.span_questions import NOWHERE, Questions
 from xlnet.vocab import CLS, SEP
 
@@ -89,12 +90,13 @@ class Pieces:
 class Windows:
     """Windows over the contexts of questions; those of a question stand in a row, from left to right."""
 
-    inputs: dict[str, NDArray[np.int32]]  # pieces, segments, padding, excluded [w, sequence_length]; cls [w]
-    targets: NDArray[np.int32]  # start, end, is impossible [w, 3]: in pieces of the window, at <cls> if impossible
+    inputs: dict[str, NDArray[np.int32]]  # pieces, segments, padding, excluded [w, sequence_length]
+    answers: NDArray[np.int64]  # the first and last piece of the answer, from the window's first on [w, 2], or NOWHERE
     question: NDArray[np.int64]  # which question each window is of [w]
     context: NDArray[np.int64]  # which context [w]
     first: NDArray[np.int64]  # the piece of the context that the window begins with [w]
     length: NDArray[np.int64]  # how many pieces of the context it has [w]
+    begin: NDArray[np.int64]  # the column that they begin in [w]
     pieces: Pieces
 
     def __len__(self) -> int:
@@ -154,55 +156,42 @@ def windows(tokenizer: OffsetEncoder, questions: Questions, *, settings: WindowS
     first = ordinal * step[question]
     length = np.minimum(room[question], total[question] - first)
     context = questions.context[question].astype(np.int64)
+    begin = settings.sequence_length - SPECIAL - kept[question] - length
     inputs = _laid_out(
-        pieces.ids,
-        pieces.first[context] + first,
-        length,
-        asked,
-        (np.cumsum(asked_counts) - asked_counts)[question],
-        kept[question],
+        (pieces.ids, pieces.first[context] + first, length),
+        (asked, (np.cumsum(asked_counts) - asked_counts)[question], kept[question]),
+        begin=begin,
         sequence_length=settings.sequence_length,
     )
-    answers = pieces.within(
+    within = pieces.within(
         questions.spans, context=questions.context, lengths=np.array([len(text) for text in questions.contexts])
     )
-    targets = _targets(answers[question] - first[:, None], length=length, cls=inputs["cls"])
-    return Windows(inputs, targets, question, context, first, length, pieces)
-
-
-def _targets(answers: Integers, *, length: Integers, cls: Integers) -> NDArray[np.int32]:
-    is_within = (answers[:, 0] >= 0) & (answers[:, 1] < length)
-    found = np.where(is_within[:, None], answers, cls[:, None])
-    return np.concatenate([found, ~is_within[:, None]], axis=1).astype(np.int32)
+    answers = within[question] - first[:, None]
+    answers[(answers[:, 0] < 0) | (answers[:, 1] >= length)] = NOWHERE
+    return Windows(inputs, answers, question, context, first, length, begin, pieces)
 
 
 def _laid_out(
-    ids: Integers,
-    begin: Integers,
-    length: Integers,
-    asked: Integers,
-    asked_begin: Integers,
-    kept: Integers,
-    *,
-    sequence_length: int,
+    context: Parts, question: Parts, *, begin: Integers, sequence_length: int
 ) -> dict[str, NDArray[np.int32]]:
-    column = np.arange(sequence_length)
-    separator, end, cls = (at[:, None] for at in (length, length + kept + 1, length + kept + 2))
-    from_context = column < separator
-    from_question = (column > separator) & (column < end)
-    found = np.full(from_context.shape, PIECE_PAD, np.int32)
-    found[from_context] = ids[(begin[:, None] + column)[from_context]]
-    found[from_question] = asked[(asked_begin[:, None] + column - separator - 1)[from_question]]
-    found[(column == separator) | (column == end)] = SEP
-    found[column == cls] = CLS
-    segments = np.full(from_context.shape, SEGMENT_PAD, np.int32)
-    segments[column <= cls] = SEGMENT_CLS
-    segments[column <= end] = SEGMENT_QUESTION
-    segments[column <= separator] = SEGMENT_CONTEXT
+    column = np.arange(sequence_length) - begin[:, None]
+    separator = context[2][:, None]
+    cls = separator + question[2][:, None] + 2
+    from_context = (column >= 0) & (column < separator)
+    from_question = (column > separator) & (column < cls - 1)
+    found = np.full(column.shape, PIECE_PAD, np.int32)
+    found[from_context] = context[0][(context[1][:, None] + column)[from_context]]
+    found[from_question] = question[0][(question[1][:, None] + column - separator - 1)[from_question]]
+    found[(column == separator) | (column == cls - 1)] = SEP
+    found[:, -1] = CLS
+    segments = np.where(column <= separator, SEGMENT_CONTEXT, SEGMENT_QUESTION).astype(np.int32)
+    segments[:, -1] = SEGMENT_CLS
+    segments[column < 0] = SEGMENT_PAD
+    excluded = ~from_context
+    excluded[:, -1] = False
     return {
         "pieces": found,
         "segments": segments,
-        "padding": (column > cls).astype(np.int32),
-        "excluded": (~from_context & (column != cls)).astype(np.int32),
-        "cls": cls[:, 0].astype(np.int32),
+        "padding": (column < 0).astype(np.int32),
+        "excluded": excluded.astype(np.int32),
     }
