@@ -6,7 +6,7 @@ import pytest
 from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import save_model
 from xlnet.model.config import ModelConfig
-from xlnet.serving.predictor import classifier
+from xlnet.tasks import registry
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def saved(tmp_path_factory, golden, tiny):
 
     def save(head):
         keras.utils.set_random_seed(0)
-        model = Backbone(tiny) if head is None else classifier(tiny, head)
+        model = Backbone(tiny) if head is None else registry.from_head(head, where="head").model(tiny)
         directory = str(tmp_path_factory.mktemp("model") / "model")
         save_model(
             directory,

@@ -26,13 +26,25 @@ def test_answers_come_in_the_order_of_the_rows_and_a_batch_is_not_longer_than_it
     lengths = np.array([3, 60, 17, 1, 64])
     padding = (np.arange(64) < 64 - lengths[:, None]).astype(np.int32)
     pieces = np.where(padding == 1, 0, np.arange(1, 6)[:, None]).astype(np.int32)
-    shapes, told = [], []
+    shapes = []
 
     def call(inputs):
         shapes.append(inputs["pieces"].shape)
         return inputs["pieces"].sum(axis=1)[:, None]
 
-    found = answered(call, {"pieces": pieces, "padding": padding}, batch_size=2, report=told.append)
+    found = answered(call, {"pieces": pieces, "padding": padding}, batch_size=2)
     np.testing.assert_array_equal(found[:, 0], lengths * np.arange(1, 6))
     assert shapes == [(2, 64), (2, 24), (2, 16)]
-    assert told == [2, 4, 5]
+
+
+def test_answers_that_speak_of_positions_are_put_back_and_arrays_without_a_sequence_stay_whole():
+    padding = (np.arange(32) < np.array([[30], [3]])).astype(np.int32)
+    inputs = {"padding": padding, "place": np.array([[7], [8]])}
+    found = answered(
+        lambda rows: {"at": rows["padding"].argmin(axis=1), "place": rows["place"]},
+        inputs,
+        batch_size=1,
+        along=["padding"],
+        restored=lambda outputs, length: outputs | {"at": outputs["at"] + 32 - length},
+    )
+    assert (found["at"].tolist(), found["place"].tolist()) == ([30, 3], [[7], [8]])

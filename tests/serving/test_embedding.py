@@ -9,8 +9,9 @@ from xlnet import cli, storage
 from xlnet.errors import UserError
 from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import load_weights
-from xlnet.serving.embedding import Embedder, EmbeddingSettings, mix, pooled
+from xlnet.serving.embedding import Embedder, mix, pooled
 from xlnet.serving.predictor import load_tokenizer
+from xlnet.serving.settings import EmbeddingSettings
 from xlnet.tasks.features import features
 
 TEXTS = [

@@ -13,6 +13,7 @@ from xlnet.cli import (
     finetune,
     inspect,
     pipeline,
+    predict,
     preprocess,
     pretrain,
     report,
@@ -29,12 +30,13 @@ VERBS: dict[str, ModuleType] = {  # each with SUMMARY, flags(parser) and run(par
     "finetune": finetune,
     "evaluate": evaluate,
     "convert": convert,
+    "predict": predict,
     "embed": embed,
     "export": export,
     "report": report,
     "pipeline": pipeline,
 }
-TRAINS = ("pretrain", "finetune", "evaluate", "convert", "embed", "export")
+TRAINS = ("pretrain", "finetune", "evaluate", "convert", "predict", "embed", "export")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,7 +11,7 @@ SUMMARY = "make vectors of texts, words or pieces"
 
 def flags(parser: argparse.ArgumentParser) -> None:
     """What the verb takes."""
-    from xlnet.serving.embedding import EmbeddingSettings
+    from xlnet.serving.settings import EmbeddingSettings
 
     parser.add_argument("--model", required=True, metavar="DIR", help="a model directory, pretrained or fine-tuned")
     input_flags(parser)
@@ -21,7 +21,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     """What the verb does."""
-    from xlnet.serving.embedding import EmbeddingSettings
+    from xlnet.serving.settings import EmbeddingSettings
     from xlnet.serving.streaming import embed
     from xlnet.settings import make
 

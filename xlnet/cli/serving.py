@@ -30,7 +30,7 @@ def source_of(parsed: argparse.Namespace) -> Any:
     from xlnet.serving.streaming import Source
 
     kept = tuple(filter(None, parsed.keep.split(",")))
-    return Source(parsed.input, kind=parsed.input_format, is_headed=not parsed.no_header, kept=kept)
+    return Source(parsed.input, kind=parsed.input_format, is_headed=False if parsed.no_header else None, kept=kept)
 
 
 def dead_letters_of(parsed: argparse.Namespace) -> str | None:

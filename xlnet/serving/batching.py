@@ -4,12 +4,15 @@ Rows are sorted by length and cut into batches of one size; each batch is as lon
 Padding stands on one side of a row, so that a shorter bucket is a slice of it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
+Arrays = dict[str, NDArray[Any]]
+ALONG = ("pieces", "segments", "padding")  # arrays whose last axis is the sequence
 SHORTEST = 16  # pieces; shorter buckets save nothing that a call does not cost
 
 
@@ -46,38 +49,39 @@ def batches(lengths: NDArray[np.integer], *, batch_size: int, longest: int) -> I
         yield Batch(filled, len(rows), length)
 
 
-def lengths_of(inputs: dict[str, NDArray[np.int32]]) -> NDArray[np.int64]:
-    """How many columns of each row [n, length] are not padding."""
-    return (inputs["padding"] == 0).sum(axis=1)
+def lengths_of(padding: NDArray[np.integer]) -> NDArray[np.int64]:
+    """How many columns of each row [rows, ..., length] are not padding, in the fullest of what a row holds."""
+    counts = (padding == 0).sum(axis=-1)
+    return counts.reshape(len(counts), -1).max(axis=1)
 
 
-def trimmed(inputs: dict[str, NDArray[np.int32]], batch: Batch) -> dict[str, NDArray[np.int32]]:
-    """The batch's rows without the columns on the left that are padding in all of them; padding is on the left."""
-    return {name: values[batch.rows, values.shape[1] - batch.length :] for name, values in inputs.items()}
+def trimmed(inputs: Arrays, batch: Batch, *, along: Sequence[str] = ALONG) -> Arrays:
+    """The batch's rows; the arrays of these names lose the columns on the left that are padding in all of them."""
+    return {
+        name: values[batch.rows][..., values.shape[-1] - batch.length :] if name in along else values[batch.rows]
+        for name, values in inputs.items()
+    }
 
 
 def answered(
-    call: Callable[[dict[str, NDArray[np.int32]]], Any],
-    inputs: dict[str, NDArray[np.int32]],
+    call: Callable[[Arrays], Any],
+    inputs: Arrays,
     *,
     batch_size: int,
-    report: Callable[[int], Any] | None = None,
-) -> NDArray[np.float32]:
-    """What `call` returns for n rows that are padded on the left, [n, ...] in their order.
+    along: Sequence[str] = ALONG,
+    restored: Callable[[Any, int], Any] = lambda outputs, length: outputs,
+) -> Any:
+    """What `call` returns for n rows that are padded on the left, an array [n, ...] or a dict of them, in their order.
 
-    For models to which padding is nothing: answers differ by rounding alone from those to whole rows.
+    For models to which padding is nothing: answers differ by rounding alone from those to whole rows. `restored` makes
+    the answers to rows of so many columns what they would be of whole rows, where they speak of positions.
     """
-    lengths = lengths_of(inputs)
-    size = min(batch_size, len(lengths))
-    found: NDArray[np.float32] | None = None
-    done = 0
-    for batch in batches(lengths, batch_size=size, longest=inputs["padding"].shape[1]):
-        values = np.asarray(call(trimmed(inputs, batch)))[: batch.wanted]
-        if found is None:
-            found = np.empty((len(lengths), *values.shape[1:]), values.dtype)
-        found[batch.rows[: batch.wanted]] = values
-        done += batch.wanted
-        if report is not None:
-            report(done)
-    assert found is not None
-    return found
+    lengths = lengths_of(inputs["padding"])
+    order, found = [], []
+    for batch in batches(lengths, batch_size=batch_size, longest=inputs["padding"].shape[-1]):
+        outputs = keras.tree.map_structure(np.asarray, call(trimmed(inputs, batch, along=along)))
+        order.append(batch.rows[: batch.wanted])
+        outputs = restored(outputs, batch.length)
+        found.append(keras.tree.map_structure(lambda values, wanted=batch.wanted: values[:wanted], outputs))
+    back = np.argsort(np.concatenate(order))
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts)[back], *found)

@@ -6,7 +6,6 @@ which each piece's vector comes from the window that shows most of what is aroun
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
@@ -14,51 +13,17 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from xlnet.errors import UserError, require
+from xlnet.errors import UserError
 from xlnet.model import checkpoints
 from xlnet.model.backbone import Backbone
 from xlnet.serving.batching import batches, bucket, trimmed
 from xlnet.serving.predictor import load_tokenizer
 from xlnet.serving.rows import Row
-from xlnet.serving.windows import Windows, windows
-from xlnet.settings import suggestion
-from xlnet.tasks.features import PIECE_PAD, SEGMENT_A, SEGMENT_CLS, SEGMENT_PAD
+from xlnet.serving.settings import SPECIAL, EmbeddingSettings
+from xlnet.serving.windows import laid_out, windows
 from xlnet.text import SPACE, Tokenizer
-from xlnet.vocab import CLS, SEP
 
-UNITS = ("text", "word", "piece")
-POOLINGS = ("mean", "max", "first", "last", "cls")
-SPECIAL = 2  # <sep> and <cls>
 ALL = 1 << 30  # positions: more than there are
-
-
-@dataclass(frozen=True)
-class EmbeddingSettings:
-    """What is embedded, and how."""
-
-    text_column: str = "text"  # the column or key of the text
-    unit: str = "text"
-    layers: str = "-1"  # 0 is the embeddings, -1 the last; several are added up: 9,10,11,12 or 11:0.3,12:0.7
-    pooling: str = "mean"  # of a text's or word's pieces; cls is the vector at <cls>, of texts only
-    sequence_length: int = 512  # pieces of a window, <sep> and <cls> among them
-    stride: int = 384  # pieces from one window of a long text to the next
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        for name, known in (("unit", UNITS), ("pooling", POOLINGS)):
-            if getattr(self, name) not in known:
-                value = getattr(self, name)
-                raise UserError(f"{name} is {value!r}{suggestion(value, known)}")
-        if self.pooling == "cls" and self.unit != "text":
-            raise UserError(f"pooling is 'cls', which a {self.unit} has not; choose one of {', '.join(POOLINGS[:-1])}")
-        require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
-        require(self.sequence_length > SPECIAL, "sequence_length", self.sequence_length, "3 pieces or more")
-        require(self.stride >= 1, "stride", self.stride, "1 piece or more")
-
-    @property
-    def room(self) -> int:
-        """Pieces of text in a window."""
-        return self.sequence_length - SPECIAL
 
 
 class Vectors(NamedTuple):
@@ -196,23 +161,6 @@ class Embedder:
                 end = batch.length - SPECIAL - stop  # the column of the text's first piece, less the window's start
                 pieces[before[text] + first : before[text] + last] = vectors[first + end : last + end]
         return pieces, whole
-
-
-def laid_out(
-    ids: NDArray[np.int32], lengths: NDArray[np.integer], cut: Windows, *, length: int
-) -> dict[str, NDArray[np.int32]]:
-    """Windows of texts as features `<pad>... A <sep> <cls>` [windows, length], as `tasks.features` has them."""
-    sizes = cut.stops - cut.starts
-    source = np.repeat((np.cumsum(lengths) - lengths)[cut.text] + cut.starts, sizes)
-    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    begin = length - SPECIAL - sizes
-    pieces = np.full((len(sizes), length), PIECE_PAD, np.int32)
-    pieces[np.repeat(np.arange(len(sizes)), sizes), np.repeat(begin, sizes) + within] = ids[source + within]
-    pieces[:, -2:] = SEP, CLS
-    padding = np.arange(length) < begin[:, None]
-    segments = np.where(padding, SEGMENT_PAD, SEGMENT_A).astype(np.int32)
-    segments[:, -1] = SEGMENT_CLS
-    return {"pieces": pieces, "segments": segments, "padding": padding.astype(np.int32)}
 
 
 def pooled(pieces: NDArray[np.float32], begins: NDArray[np.integer], pooling: str) -> NDArray[np.float32]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from xlnet import storage
-from xlnet.serving import dead_letters, rows, vector_files
+from xlnet.serving import answer_files, dead_letters, rows, vector_files
 from xlnet.serving.dead_letters import DeadLetters
-from xlnet.serving.embedding import Embedder, EmbeddingSettings
+from xlnet.serving.embedding import Embedder
+from xlnet.serving.prediction import Answerer
 from xlnet.serving.rows import Row
+from xlnet.serving.settings import EmbeddingSettings, PredictionSettings
 
 STANDARD = "-"  # the path of the standard input and output
 CHUNK = 200_000  # characters of rows that are answered together: their features, or their pieces' vectors, are held
@@ -24,7 +26,7 @@ class Source:
 
     path: str
     kind: str | None = None
-    is_headed: bool = True
+    is_headed: bool | None = None  # None: as in training; else it is
     kept: tuple[str, ...] = ()
 
     @property
@@ -37,7 +39,7 @@ class Source:
         """The rows, good and bad; the first of these columns is what a line of text goes by."""
         kind = rows.kind_of(self.path, self.kind or ("text" if self.path == STANDARD else None))
         text = columns[0] if columns else "text"
-        asked = rows.Format(kind, text=text, is_headed=self.is_headed, wanted=(*columns, *self.kept))
+        asked = rows.Format(kind, text=text, is_headed=self.is_headed is not False, wanted=(*columns, *self.kept))
         with _opened(self.path) as stream:
             yield rows.read(stream, self.name, asked)
 
@@ -116,3 +118,49 @@ def embed(
                 report(done + letters.count)
         dead_letters.require_some(done, letters, source.name)
     return {"rows": done, "vectors": vectors, **letters.summary(), "settings": dataclasses.asdict(settings)}
+
+
+def predict(
+    *,
+    model: str,
+    source: Source,
+    output: str,
+    settings: PredictionSettings,
+    kind: str | None = None,
+    dead: str | None = None,
+    report: Callable[[int], Any] | None = None,
+) -> dict[str, Any]:
+    """The answer to every row, published as `output`, or written to the standard output (-) as they come.
+
+    `kind` of output: jsonl or tsv, by its name if None. Rows that are no examples of the model's task go to the file
+    `dead`, and are counted. Returns counts. Raises UserError for what does not fit, and where no row is good.
+    """
+    kind = answer_files.kind_of(output, kind)
+    answerer = Answerer.load(model, settings)
+    if source.is_headed is None:
+        source = dataclasses.replace(source, is_headed=answerer.is_headed)
+    with (
+        dead_letters.collecting(dead) as letters,
+        source.rows(answerer.columns) as found,
+        _written(output) as stream,
+    ):
+        write = answer_files.writer(stream, kind)
+        done = 0
+        for good in chunks(found, letters, path=source.name, check=answerer.checked):
+            answers = answerer.answers(good)
+            write([answer_files.line_of(row, answer, source.kept) for row, answer in zip(good, answers, strict=True)])
+            stream.flush()
+            done += len(good)
+            if report is not None:
+                report(done + letters.count)
+        dead_letters.require_some(done, letters, source.name)
+    return {"rows": done, **letters.summary()}
+
+
+@contextlib.contextmanager
+def _written(path: str) -> Iterator[IO[bytes]]:
+    if path == STANDARD:
+        yield sys.stdout.buffer
+    else:
+        with storage.writing(path) as stream:
+            yield stream

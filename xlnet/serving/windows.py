@@ -5,6 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from xlnet.serving.settings import SPECIAL
+from xlnet.tasks.features import PIECE_PAD, SEGMENT_A, SEGMENT_CLS, SEGMENT_PAD
+from xlnet.vocab import CLS, SEP
+
 
 class Windows(NamedTuple):
     """Windows of n texts, text after text: all int [windows].
@@ -37,3 +41,20 @@ def windows(lengths: NDArray[np.integer], *, room: int, stride: int) -> Windows:
     first = np.where(is_first, 0, np.concatenate([[0], middle])[: len(text)])
     last = np.where(is_last, total, np.concatenate([middle, [0]])[: len(text)])
     return Windows(text, starts, stops, first, last)
+
+
+def laid_out(
+    ids: NDArray[np.int32], lengths: NDArray[np.integer], cut: Windows, *, length: int
+) -> dict[str, NDArray[np.int32]]:
+    """Windows of texts as features `<pad>... A <sep> <cls>` [windows, length], as `tasks.features` has them."""
+    sizes = cut.stops - cut.starts
+    source = np.repeat((np.cumsum(lengths) - lengths)[cut.text] + cut.starts, sizes)
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    begin = length - SPECIAL - sizes
+    pieces = np.full((len(sizes), length), PIECE_PAD, np.int32)
+    pieces[np.repeat(np.arange(len(sizes)), sizes), np.repeat(begin, sizes) + within] = ids[source + within]
+    pieces[:, -2:] = SEP, CLS
+    padding = np.arange(length) < begin[:, None]
+    segments = np.where(padding, SEGMENT_PAD, SEGMENT_A).astype(np.int32)
+    segments[:, -1] = SEGMENT_CLS
+    return {"pieces": pieces, "segments": segments, "padding": padding.astype(np.int32)}

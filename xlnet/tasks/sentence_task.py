@@ -24,6 +24,11 @@ class SentenceTask(Task):
         return sentence.Columns(**self.head["columns"])
 
     @property
+    def sees_padding(self) -> bool:
+        """See `Task`. The first position, and the mean over all, may be padding, as in the reference."""
+        return self.head["summary"] in ("first", "mean")
+
+    @property
     def classes(self) -> list[str] | None:
         """The names of the classes; None for regression."""
         found: list[str] | None = self.head["classes"]

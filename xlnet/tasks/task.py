@@ -141,6 +141,11 @@ class Task(ABC):
         return outputs
 
     @property
+    def sees_padding(self) -> bool:
+        """Whether an answer depends on how much padding a row has; such rows may not be cut to their length."""
+        return False
+
+    @property
     def sequence_length(self) -> int:
         """Pieces of a row."""
         return int(self.head["sequence_length"])
