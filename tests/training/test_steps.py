@@ -1,5 +1,6 @@
 """A batch in parts, lower precision, steps that are not finite; on TensorFlow here, on JAX in a process of its own."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -48,9 +49,18 @@ def batch_of(seed: int, *, reset: bool = False) -> dict[str, np.ndarray]:
     }
 
 
-def trainer(*, parts: int = 1, dtype: str = "float32", most_skipped: int | None = 3, jit: bool = False) -> Pretrainer:
+def trainer(
+    *,
+    parts: int = 1,
+    dtype: str = "float32",
+    most_skipped: int | None = 3,
+    jit: bool = False,
+    rate: float = 0.0,
+    remat: bool = False,
+) -> Pretrainer:
     keras.utils.set_random_seed(1)
-    backbone = Backbone(CONFIG, bidirectional=True, dtype=dtype)
+    config = dataclasses.replace(CONFIG, dropout=rate, attention_dropout=rate)
+    backbone = Backbone(config, bidirectional=True, dtype=dtype, remat=remat)
     model = Pretrainer(backbone, LanguageModelHead(backbone), corpus=CORPUS, rows=ROWS, memory_length=12, parts=parts)
     build(model, rows=ROWS)
     updates = optimizer.build(
@@ -93,6 +103,18 @@ def check_parts() -> None:
     assert len({*np.round(one, 3)}) == 4
 
 
+def check_remat() -> None:
+    """With dropout: what is computed again must draw the same again."""
+    kept, again = (trainer(rate=0.2, remat=remat) for remat in (False, True))
+    for seed in range(2):
+        for model in (kept, again):
+            train(model, [seed])
+        one, other = (float(ops.convert_to_numpy(model.optimizer.gradient_norm)) for model in (kept, again))
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+        for expected, found in zip(state(kept), state(again), strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def check_precision(dtype: str) -> None:
     exact, low = (train(trainer(dtype=each), range(4)) for each in ("float32", dtype))
     np.testing.assert_allclose(exact, low, rtol=0.05)
@@ -124,6 +146,7 @@ def check_skipping(*, parts: int) -> None:
 
 def check_all() -> None:
     check_parts()
+    check_remat()
     for dtype in ("mixed_bfloat16", "mixed_float16"):
         check_precision(dtype)
     check_skipping(parts=1)
@@ -132,6 +155,10 @@ def check_all() -> None:
 
 def test_a_batch_in_parts_is_the_batch_at_once_within_rounding():
     check_parts()
+
+
+def test_layers_that_are_computed_again_give_equal_gradients():
+    check_remat()
 
 
 @pytest.mark.slow

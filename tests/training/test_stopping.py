@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from keras import ops
 
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
-from xlnet.training import loop, pretrainer, resume
+from xlnet.training import loop, pretrainer, resume, running
 from xlnet.training.pretraining import pretrain
 from xlnet.training.settings import PretrainingSettings
 from xlnet.training.stopping import StoppedError, on_termination
@@ -145,22 +146,16 @@ def test_a_disk_that_fills_up_keeps_the_checkpoint_before(whole, small_data, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000001"]
 
 
-def poisoned(monkeypatch, *, first: int, last: int) -> None:
-    """Makes the loss of some steps not a number."""
+def poisoned(monkeypatch, *, first: int, last: int, factor: float = np.nan) -> None:
+    """Makes the loss of some steps not a number, or so many times what it is."""
     count = pretrainer.Pretrainer.target_count
 
     def never(self, batch):
         step = self.optimizer._position()
         is_poisoned = (step >= first) & (step <= last)
-        return count(self, batch) + (0.0 if not hasattr(self, "optimizer") else 1.0) * _nan_where(is_poisoned)
+        return count(self, batch) / ops.where(is_poisoned, factor, 1.0)
 
     monkeypatch.setattr(pretrainer.Pretrainer, "target_count", never)
-
-
-def _nan_where(condition):
-    from keras import ops
-
-    return ops.where(condition, np.nan, 0.0)
 
 
 def test_a_batch_that_is_not_finite_is_skipped_counted_and_saved(small_data, tmp_path, monkeypatch, capfd):
@@ -174,17 +169,42 @@ def test_a_batch_that_is_not_finite_is_skipped_counted_and_saved(small_data, tmp
     ]
     batch = np.load(tmp_path / "run" / "skipped" / "step-00000005.npz")
     assert batch["pieces"].shape == (2, 32)
-    assert "2 steps were skipped (5, 6)" in capfd.readouterr().out
+    assert "2 steps were skipped (step 5: loss nan, step 6: loss nan)" in capfd.readouterr().out
     lines = same.metrics(tmp_path / "run")
     assert [line.get("skipped") for line in lines] == [None, 2, 2]
 
 
 def test_too_many_in_a_row_stop_the_run_with_the_position(small_data, tmp_path, monkeypatch):
     poisoned(monkeypatch, first=5, last=99)
-    with pytest.raises(UserError, match=r"3 steps in a row .* the last one is step 7") as told:
+    with pytest.raises(UserError, match=r"3 steps in a row .* the last one is step 7: loss nan") as told:
         run(small_data, tmp_path / "run", steps=20, most_skipped_steps=3)
     assert "\n" not in str(told.value)
     assert [found.step for found in resume.find(str(tmp_path / "run" / "checkpoints"))] == [4]
+
+
+def test_a_spike_is_skipped_and_a_run_stopped_after_it_goes_on_to_the_same_bits(small_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "SPAN", 4)
+    poisoned(monkeypatch, first=5, last=5, factor=100.0)
+    summary = run(small_data, tmp_path / "whole")
+    assert summary["skipped"] == 1
+    spike = np.load(tmp_path / "whole" / "skipped" / "step-00000005.npz")["loss"]
+    assert spike > 50
+    with monkeypatch.context() as patched:
+        terminated_at(7, patched)
+        with pytest.raises(StoppedError, match="stopped at step 7"):
+            run(small_data, tmp_path / "stopped")
+    run(small_data, tmp_path / "stopped")
+    same.same_state(tmp_path / "whole", tmp_path / "stopped", checkpoint="step-00000010")
+    assert same.metrics(tmp_path / "whole") == same.metrics(tmp_path / "stopped")
+
+
+def test_spikes_that_do_not_end_stop_the_run_which_goes_on_where_they_are_allowed(small_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "SPAN", 4)
+    poisoned(monkeypatch, first=6, last=99, factor=100.0)
+    with pytest.raises(UserError, match=r"2 steps in a row .* a spike .* the last one is step 7: loss \d"):
+        run(small_data, tmp_path / "run", most_skipped_steps=2)
+    assert [found.step for found in resume.find(str(tmp_path / "run" / "checkpoints"))] == [4]
+    assert run(small_data, tmp_path / "run", spike_deviations=0)["steps"] == 10
 
 
 def test_the_batch_in_parts_must_be_whole_streams(small_data, tmp_path):

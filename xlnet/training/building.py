@@ -15,7 +15,7 @@ def build_trainer(
 ) -> Pretrainer:
     """A trainer that is ready for `fit`. `init`: a model directory or a reference checkpoint to begin from."""
     policy = settings.precision if settings.precision == "float32" else f"mixed_{settings.precision}"
-    backbone = Backbone(config, bidirectional=corpus.bidirectional, dtype=policy)
+    backbone = Backbone(config, bidirectional=corpus.bidirectional, remat=settings.remat, dtype=policy)
     trainer = Pretrainer(
         backbone,
         LanguageModelHead(backbone),
@@ -35,6 +35,7 @@ def build_trainer(
         steps=settings.steps,
         variables=trainer.trainable_variables,
         most_skipped=settings.most_skipped_steps,
+        spike_deviations=settings.spike_deviations,
         scales_loss=settings.precision == "float16",
     )
     trainer.compile(optimizer=updates, jit_compile=settings.jit_compile)

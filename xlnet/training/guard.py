@@ -1,4 +1,4 @@
-"""What every optimizer here does around its update: clips, scales by layer, and passes over what is not finite.
+"""What every optimizer here does around its update: clips, scales by layer, and passes over what is not sound.
 
 All of it happens inside the compiled step; the host reads the counts when it reads the loss.
 """
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras import ops
+
+from xlnet.training.running import Running
 
 REMEMBERED = 16  # positions of skipped steps that are kept for the host to read
 FIRST_SCALE = 2.0**15
@@ -25,14 +27,17 @@ class Care:
     layer_decay: float = 1.0
     scales_gradients: bool = False  # by layer, before Adam, as the original does; otherwise the rate is scaled
     most_skipped: int | None = None  # steps in a row; None: what is not finite is applied like anything else
+    spike_deviations: float = 0.0  # with `most_skipped`: a loss so far above its mean is a spike; 0: none is
     scales_loss: bool = False
 
 
 class Guarded:
     """Mixed into a Keras optimizer: see the module. `gradient_norm` is that before clipping, of the last sound step.
 
-    With `Care.most_skipped` a step whose loss or gradient is not finite leaves weights, moments and iterations as they
-    are; after so many in a row nothing changes any more, so that it does not matter when the host finds out.
+    With `Care.most_skipped` a step whose loss or gradient is not finite, or whose loss is a spike, leaves weights,
+    moments and iterations as they are; after so many in a row nothing changes any more, so that it does not matter when
+    the host finds out. A spike lies `Care.spike_deviations` standard deviations above the mean of the sound losses so
+    far, those of the last SPAN steps weighing most. Source: the skipped steps of OLMo (Allen AI), which has 6 of 128.
     """
 
     care: Care
@@ -52,6 +57,8 @@ class Guarded:
             self.skipped = self._scalar("skipped", "int32")
             self.skipped_in_row = self._scalar("skipped_in_row", "int32")
             self.skipped_steps = self.add_variable((REMEMBERED,), dtype="int32", name="skipped_steps")  # type: ignore[attr-defined]
+            self.skipped_losses = self.add_variable((REMEMBERED,), dtype="float32", name="skipped_losses")  # type: ignore[attr-defined]
+            self.losses = Running(self._scalar)
         if self.care.scales_loss:
             self.overflows = self._scalar("overflows", "int32")
             self.finite_in_row = self._scalar("finite_in_row", "int32")
@@ -82,7 +89,7 @@ class Guarded:
         finally:
             self._is_sound = None
         if is_sound is not None:
-            self._account(is_sound, loss)
+            self._account(is_sound, norm, loss)
         return is_sound
 
     def _scaled(self, grads: list[Any], norm: Any) -> list[Any]:
@@ -96,9 +103,13 @@ class Guarded:
         if loss is not None:
             is_finite = ops.logical_and(is_finite, ops.isfinite(loss))
         goes_on = ops.convert_to_tensor(self.skipped_in_row) < self.care.most_skipped
-        return ops.logical_and(is_finite, goes_on)
+        is_sound = ops.logical_and(is_finite, goes_on)
+        if loss is not None and self.care.spike_deviations:
+            is_spike = self.losses.is_above(loss, deviations=self.care.spike_deviations)
+            is_sound = ops.logical_and(is_sound, ops.logical_not(is_spike))
+        return is_sound
 
-    def _account(self, is_sound: Any, loss: Any) -> None:
+    def _account(self, is_sound: Any, norm: Any, loss: Any) -> None:
         """Count what was skipped; an overflow of float16 alone costs a step and halves the scale."""
         iterations = self._iterations  # type: ignore[attr-defined]
         is_skipped = ops.logical_not(is_sound)
@@ -107,16 +118,19 @@ class Guarded:
         in_row, skipped = (ops.convert_to_tensor(count) for count in (self.skipped_in_row, self.skipped))
         counts = ops.logical_and(is_skipped, in_row < self.care.most_skipped)
         if self.care.scales_loss:
-            counts = ops.logical_and(counts, ops.logical_not(self._rescale(is_skipped, loss)))
+            counts = ops.logical_and(counts, ops.logical_not(self._rescale(is_skipped, norm, loss)))
         is_place = ops.logical_and(ops.equal(ops.arange(REMEMBERED, dtype="int32"), skipped % REMEMBERED), counts)
         self.skipped_steps.assign(ops.where(is_place, step, ops.convert_to_tensor(self.skipped_steps)))
+        if loss is not None:
+            self.skipped_losses.assign(ops.where(is_place, loss, ops.convert_to_tensor(self.skipped_losses)))
+            self.losses.add(loss, is_counted=is_sound)
         self.skipped.assign(skipped + ops.cast(counts, "int32"))
         self.skipped_in_row.assign(ops.where(is_sound, 0, in_row + ops.cast(counts, "int32")))
 
-    def _rescale(self, is_skipped: Any, loss: Any) -> Any:
+    def _rescale(self, is_skipped: Any, norm: Any, loss: Any) -> Any:
         """Move the loss scale -> whether this step was only too large for it."""
         scale = ops.convert_to_tensor(self.scale)
-        is_overflow = ops.logical_and(is_skipped, scale > 1.0)
+        is_overflow = ops.logical_and(ops.logical_not(ops.isfinite(norm)), scale > 1.0)
         if loss is not None:
             is_overflow = ops.logical_and(is_overflow, ops.isfinite(loss))
         finite = ops.where(is_skipped, 0, ops.convert_to_tensor(self.finite_in_row) + 1)

@@ -118,11 +118,13 @@ def build(
     steps: int,
     variables: list[Any],
     most_skipped: int | None = None,
+    spike_deviations: float = 0.0,
     scales_loss: bool = False,
 ) -> AdamW | ReferenceAdamW:
     """The optimizer of a run of `steps` steps over `variables` (the trainable ones of a built model).
 
-    `most_skipped` guards it against steps that are not finite, `scales_loss` is for float16; see `Guarded`.
+    `most_skipped` guards it against steps that are not finite, `spike_deviations` against spikes; `scales_loss` is for
+    float16. See `Guarded`.
     """
     is_reference = settings.optimizer == "reference"
     is_uncorrected = is_reference and settings.weight_decay > 0
@@ -139,6 +141,7 @@ def build(
         layer_decay=settings.layer_decay,
         scales_gradients=is_reference,
         most_skipped=most_skipped,
+        spike_deviations=spike_deviations,
         scales_loss=scales_loss,
     )
     kind = ReferenceAdamW if is_uncorrected else AdamW

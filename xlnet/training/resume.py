@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 from xlnet import storage
 from xlnet.errors import UserError
 
-FORMAT = "xlnet-checkpoint/2"
+FORMAT = "xlnet-checkpoint/3"
 NAME = re.compile(r"step-(\d{8})$")
 
 

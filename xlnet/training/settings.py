@@ -17,7 +17,9 @@ FREE = (  # may change when a run goes on from a checkpoint, besides where the h
     "keep_checkpoints",
     "keep_interval",
     "most_skipped_steps",
-    "accumulation_steps",  # this and the next change rounding, nothing else
+    "spike_deviations",
+    "accumulation_steps",  # this and the next two change rounding, nothing else
+    "remat",
     "jit_compile",
 )
 
@@ -59,8 +61,10 @@ class PretrainingSettings(OptimizerSettings):
     orders: str = "stored"  # "on-the-fly": drawn from the seed and the step, for data without orders
     accumulation_steps: int = 1  # parts of a batch that are computed one after the other; 1: at once
     precision: str = "float32"  # of the computation; weights and their updates are float32
+    remat: bool = False  # layers are computed again for the gradient: less memory, a third more time
     jit_compile: bool = True  # False: slower steps that start at once, for small runs
-    most_skipped_steps: int = 10  # in a row, with a loss or gradient that is not finite, before the run stops
+    most_skipped_steps: int = 10  # in a row, not finite or a spike, before the run stops
+    spike_deviations: float = 10.0  # a loss so far above its running mean is skipped as well; 0: none is
     log_interval: int = 20  # steps between lines of metrics
     validation_interval: int = 1000
     checkpoint_interval: int = 1000
@@ -70,7 +74,7 @@ class PretrainingSettings(OptimizerSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("batch_size", "steps", *FREE):
-            least = 0 if name in ("keep_interval", "jit_compile") else 1
+            least = 0 if name in ("keep_interval", "spike_deviations", "remat", "jit_compile") else 1
             require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
         require(self.memory_length >= 0, "memory_length", self.memory_length, "0 or more")
         require(0 <= self.seed < 2**32, "seed", self.seed, "a number from 0 to 2^32 - 1")

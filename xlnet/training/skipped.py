@@ -1,4 +1,4 @@
-"""Steps that were skipped because a loss or gradient was not finite: their batches are saved, for a person to look at.
+"""Steps that were skipped, not finite or a spike of the loss: their batches are saved, for a person to look at.
 
 The compiled step keeps the positions of the last ones; a batch follows from its position, so nothing is copied from
 the device while all is well.
@@ -36,25 +36,37 @@ class Skipped:
         count = self.count
         if count == self.seen:
             return
-        steps = ops.convert_to_numpy(self.optimizer.skipped_steps)
-        fresh = [int(steps[place % REMEMBERED]) for place in range(max(self.seen, count - REMEMBERED), count)]
+        steps, losses = (
+            ops.convert_to_numpy(each) for each in (self.optimizer.skipped_steps, self.optimizer.skipped_losses)
+        )
+        places = [place % REMEMBERED for place in range(max(self.seen, count - REMEMBERED), count)]
+        fresh = {int(steps[place]): float(losses[place]) for place in places}
         self.seen = count
-        for step in fresh:
-            self._save(step)
+        for step, loss in fresh.items():
+            self._save(step, loss)
         in_row = int(ops.convert_to_numpy(self.optimizer.skipped_in_row))
         if in_row >= (self.optimizer.care.most_skipped or in_row + 1):
             raise UserError(
-                f"{in_row} steps in a row had a loss or gradient that is not finite, the last one is step {fresh[-1]}; "
-                f"their batches are in {self.folder}: look there, then lower learning_rate or clip_norm and begin anew"
+                f"{in_row} steps in a row had a loss or gradient that is not finite, or a spike of the loss (mean "
+                f"{self._mean():.4g}); the last one is {_listed(fresh).rpartition(', ')[2]}; their batches are in "
+                f"{self.folder}: look there, then go on with another spike_deviations, or begin anew with a lower "
+                "learning_rate or clip_norm"
             )
-        print(f"{len(fresh)} steps were skipped ({_listed(fresh)}): not finite; batches in {self.folder}", flush=True)
+        print(
+            f"{len(fresh)} steps were skipped ({_listed(fresh)}): not finite, or far above the mean of "
+            f"{self._mean():.4g}; batches in {self.folder}",
+            flush=True,
+        )
 
-    def _save(self, step: int) -> None:
+    def _mean(self) -> float:
+        return float(ops.convert_to_numpy(self.optimizer.losses.mean))
+
+    def _save(self, step: int, loss: float) -> None:
         content = io.BytesIO()
         arrays: dict[str, Any] = {name: np.asarray(values) for name, values in self.batch_at(step).items()}
-        np.savez(content, **arrays)
+        np.savez(content, loss=loss, **arrays)
         storage.publish(storage.join(self.folder, f"step-{step:08d}.npz"), content.getvalue())
 
 
-def _listed(steps: list[int]) -> str:
-    return ", ".join(map(str, steps))
+def _listed(steps: Mapping[int, float]) -> str:
+    return ", ".join(f"step {step}: loss {loss:.4g}" for step, loss in steps.items())
