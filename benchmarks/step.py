@@ -1,11 +1,14 @@
 """The pretraining step that is measured: its sizes, its arithmetic, its inputs for us and for the peer.
 
-Imports NumPy alone: the peer's interpreter reads it too.
+Imports no framework: the peer's interpreter reads it too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
+
+from xlnet.model import flops
+from xlnet.model.config import ModelConfig
 
 SEP, CLS = 4, 3
 
@@ -39,25 +42,12 @@ class Sizes:
 
 
 def products(sizes: Sizes) -> float:
-    """Floating point operations in the matrix products of our step.
-
-    Backward counts twice forward, except where nothing is learned below: the memories and the distances.
-    """
-    wide, inner = sizes.heads * sizes.head_dim, sizes.feedforward_dim
-    keys, encodings = sizes.memory + sizes.length, sizes.memory + 2 * sizes.length
-    projection = sizes.model_dim * wide
-
-    def stream(queries: int) -> float:
-        dense = queries * (2 * projection + 2 * sizes.model_dim * inner)
-        return sizes.batch * (dense + queries * wide * (2 * keys + encodings))
-
-    fixed = sizes.layers * (2 * sizes.batch * sizes.memory + encodings) * projection
-    learned = (
-        sizes.layers * (2 * sizes.batch * sizes.length * projection + stream(sizes.predictions))
-        + (sizes.layers - 1) * stream(sizes.length)
-        + sizes.batch * sizes.predictions * sizes.model_dim * sizes.vocab_size
+    """Floating point operations in the matrix products of our step."""
+    shared = {field.name for field in fields(ModelConfig)} & {field.name for field in fields(Sizes)}
+    config = ModelConfig(**{name: getattr(sizes, name) for name in shared})
+    return flops.of_step(
+        config, rows=sizes.batch, length=sizes.length, memory=sizes.memory, predictions=sizes.predictions
     )
-    return 2.0 * (2 * fixed + 3 * learned)
 
 
 def example(sizes: Sizes, *, seed: int = 0) -> dict[str, np.ndarray]:

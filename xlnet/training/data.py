@@ -6,7 +6,7 @@ forward and backward; in the reference layout as many as a file has side by side
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from xlnet.corpus.reference import Original
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import UserError
 from xlnet.training.parsing import empty_record, parse
+from xlnet.training.shard_copies import ShardCopies
 from xlnet.training.shard_plan import Stretch, plan
 
 VALIDATION_ROWS = 64  # at most, where a single shard does not have more
@@ -45,7 +46,8 @@ def training_batches(
     rows = rows_per_slot(manifest)
     slots = _slots(batch_size, rows)
     stretches = plan(_lengths(manifest), slots=slots, steps=steps, seed=seed, start=start)
-    read = [_slot(data, manifest, slot, rows=rows) for slot in stretches]
+    local = _local(data, manifest, stretches)
+    read = [_slot(data, manifest, slot, rows=rows, local=local) for slot in stretches]
     return _side_by_side(read, manifest, first=start, last=steps, seed=seed, orders=orders)
 
 
@@ -65,8 +67,9 @@ def validation_batches(data: str, manifest: Manifest) -> tuple[tf.data.Dataset, 
     steps = max(counts)
     empty = empty_record(manifest.settings, vocabulary_size=manifest.vocabulary["size"])
     filler = tf.data.Dataset.from_tensors((tf.constant(empty), tf.constant(0, tf.int64)))
+    local = _local(data, manifest, stretches)
     read = [
-        _slot(data, manifest, slot, rows=rows).concatenate(filler.repeat((steps - count) * rows))
+        _slot(data, manifest, slot, rows=rows, local=local).concatenate(filler.repeat((steps - count) * rows))
         for slot, count in zip(stretches, counts, strict=True)
     ]
     return _side_by_side(read, manifest, first=0, last=steps, seed=0, orders="stored"), slots * rows
@@ -79,13 +82,19 @@ def rows_per_slot(manifest: Manifest) -> int:
 
 def check_shards(data: str, manifest: Manifest) -> None:
     """Raises UserError when a shard is missing or has another size than the manifest says."""
+    listed = _sizes(data) if storage.is_remote(data) else {}
     for shard in manifest.shards:
         path = storage.join(data, shard.file)
-        found = storage.size(path)
+        found = listed[path] if path in listed else storage.size(path)
         if found != shard.bytes:
             raise UserError(
                 f"{path} has {found} bytes, the manifest says {shard.bytes}; it was cut or replaced, preprocess again"
             )
+
+
+def _sizes(folder: str) -> dict[str, int]:
+    """Of all files in a folder on gs://, asked for at once."""
+    return {file.path: file.bytes for file in storage.match([storage.join(folder, "**")])}
 
 
 def check_rows(manifest: Manifest, batch_size: int) -> None:
@@ -98,7 +107,7 @@ def naming_damage(data: str, manifest: Manifest) -> Iterator[None]:
     """Raises UserError that names the first damaged record, where TensorFlow finds one without saying where."""
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.UnknownError):
         for shard in manifest.shards:
             for _ in layouts.read(storage.join(data, shard.file), manifest.settings):
                 pass
@@ -117,14 +126,29 @@ def _lengths(manifest: Manifest) -> list[int]:
     return [shard.records // rows for shard in manifest.shards]
 
 
-def _slot(data: str, manifest: Manifest, stretches: Sequence[Stretch], *, rows: int) -> tf.data.Dataset:
+def _local(data: str, manifest: Manifest, slots: Sequence[Sequence[Stretch]]) -> Callable[[Any], Any]:
+    """From the path of a shard, a tensor, to that of a file on the disk, when it is about to be read."""
+    if not storage.is_remote(data):
+        return lambda path: path
+    copies = ShardCopies([[storage.join(data, manifest.shards[each.shard].file) for each in slot] for slot in slots])
+    return lambda path: tf.numpy_function(lambda name: copies.local(name.decode()), [path], tf.string)
+
+
+def _slot(
+    data: str,
+    manifest: Manifest,
+    stretches: Sequence[Stretch],
+    *,
+    rows: int,
+    local: Callable[[Any], Any],
+) -> tf.data.Dataset:
     """One slot's records, serialized, with the step of their stream: pairs, as many of them a step as `rows`."""
     files = [storage.join(data, manifest.shards[stretch.shard].file) for stretch in stretches]
     firsts = tf.constant([stretch.first for stretch in stretches], tf.int64)
     counts = tf.constant([stretch.count for stretch in stretches], tf.int64)
 
     def read(file: Any, first: Any, count: Any) -> tf.data.Dataset:
-        return tf.data.TFRecordDataset(file).skip(first * rows).take(count * rows)
+        return tf.data.TFRecordDataset(local(file)).skip(first * rows).take(count * rows)
 
     def number(first: Any, count: Any) -> tf.data.Dataset:
         return tf.data.Dataset.range(first * rows, (first + count) * rows)

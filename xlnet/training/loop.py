@@ -1,5 +1,8 @@
 """The loop of a pretraining run: intervals of steps, with metrics, held-out loss and checkpoints between them."""
 
+import itertools
+from typing import Any
+
 import keras
 
 from xlnet.progress import Progress
@@ -32,6 +35,7 @@ class Loop:
         self.metrics, self.checkpoints, self.skipped, self.held_out = metrics, checkpoints, skipped, held_out
         self.progress = Progress(settings.steps, unit="steps", name="pretraining")
         self.is_asked_to_stop = False
+        self.timed: Any = None
 
     def stop(self) -> None:
         """Ask for a checkpoint after the step that runs; may be called from a signal handler."""
@@ -58,7 +62,7 @@ class Loop:
         )
         with self.data.naming_damage():
             self.trainer.fit(
-                self.data.batches(first, last),
+                self.metrics.wait.measured(self.data.batches(first, last)),
                 epochs=epochs,
                 steps_per_epoch=interval,
                 callbacks=[at_ends],
@@ -67,9 +71,23 @@ class Loop:
             )
 
     def _begin(self) -> None:
+        if self.timed is None:
+            self.timed = self.trainer.train_function = self._timing_the_first(self.trainer.train_function)
         self.metrics.begin_interval()
         if self.is_asked_to_stop:
             self.trainer.stop_training = True  # Keras takes it back as it begins
+
+    def _timing_the_first(self, step: Any) -> Any:
+        """The step of `fit`, whose first call is counted as its compilation."""
+        calls = itertools.count()
+
+        def timed(*given: Any) -> Any:
+            if next(calls):
+                return step(*given)
+            with self.metrics.clock.spending("compile"):
+                return step(*given)
+
+        return timed
 
     def _end(self, step: int, interval: int) -> None:
         """After the steps of an interval, or in the middle of it when the run is asked to stop."""
@@ -80,7 +98,7 @@ class Loop:
         if reached == step:
             self._at_interval(step, interval)
         if self.is_asked_to_stop and reached < last:
-            self.checkpoints.save(reached)
+            self._save(reached)
             raise StoppedError(f"stopped at step {reached} of {last}, saved; the same command goes on")
 
     def _at_interval(self, step: int, interval: int) -> None:
@@ -88,7 +106,7 @@ class Loop:
         if self._passes(step, self.settings.validation_interval):
             self._validate(step)
         if self._passes(step, self.settings.checkpoint_interval):
-            self.checkpoints.save(step)
+            self._save(step)
         self.progress.update(step, **self.metrics.note())
 
     def _passes(self, step: int, every: int) -> bool:
@@ -97,4 +115,11 @@ class Loop:
 
     def _validate(self, step: int) -> None:
         if self.held_out is not None:
-            self.metrics.validated(step, self.held_out.loss())
+            with self.metrics.clock.spending("validation"):
+                loss = self.held_out.loss()
+            self.metrics.validated(step, {"validation_loss": loss})
+
+    def _save(self, step: int) -> None:
+        with self.metrics.clock.spending("checkpoint"):
+            self.metrics.log.flush()  # first: lines after a checkpoint can be dropped, those before it not made again
+            self.checkpoints.save(step)

@@ -4,18 +4,21 @@ Reference: train.py, train_gpu.py.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
+from xlnet.model import flops
 from xlnet.model.config import ModelConfig
-from xlnet.training import pretraining_output, run_identity
+from xlnet.training import hardware, pretraining_output, run_identity
 from xlnet.training.building import build_trainer
+from xlnet.training.clock import Clock
 from xlnet.training.held_out import HeldOut
 from xlnet.training.loop import Loop
 from xlnet.training.pretraining_data import TrainingData
 from xlnet.training.run_checkpoints import RunCheckpoints
-from xlnet.training.run_metrics import RunMetrics
+from xlnet.training.run_metrics import RunMetrics, Work
 from xlnet.training.settings import PretrainingSettings
 from xlnet.training.skipped import Skipped
 from xlnet.training.stopping import on_termination
@@ -36,6 +39,7 @@ def pretrain(
     content is returned. `init` names a model directory or a reference checkpoint to begin from.
     Raises UserError for what does not fit together, StoppedError when SIGTERM has asked to save and leave.
     """
+    clock = Clock()
     run_identity.refuse_foreign(output)
     train = TrainingData(data, settings)
     config = dataclasses.replace(model, vocab_size=train.manifest.vocabulary["size"])
@@ -46,8 +50,8 @@ def pretrain(
     checkpoints = RunCheckpoints(output, trainer=trainer, settings=settings, fixed=fixed)
     start = checkpoints.restore()
     run_identity.claim(output, fixed)
-    pieces = settings.batch_size * train.corpus.sequence_length
-    metrics = RunMetrics(output, trainer=trainer, start=start, pieces_per_step=pieces)
+    work = _work(config, train)
+    metrics = RunMetrics(output, trainer=trainer, start=start, work=work, clock=clock, peak=_peak(settings))
     skipped = Skipped(output, optimizer=trainer.optimizer, batch_at=train.batch)
     loop = Loop(
         trainer,
@@ -61,7 +65,8 @@ def pretrain(
     )
     with on_termination(loop.stop):
         loop.run()
-        measured = {"seconds": metrics.seconds(1), "validation": validation, **metrics.newest}
+        metrics.log.flush()
+        measured = {"validation": validation, **metrics.newest, **clock.seconds()}
         measured |= held_out.unigram if held_out else {}
         measured |= {"skipped": skipped.count} if skipped.count else {}
         return pretraining_output.publish(
@@ -73,6 +78,22 @@ def pretrain(
             manifest_sha256=fixed["manifest_sha256"],
             measured=measured,
         )
+
+
+def _work(config: ModelConfig, data: TrainingData) -> Work:
+    rows, corpus = data.settings.batch_size, data.corpus
+    memory = data.settings.memory_length
+    operations = flops.of_step(
+        config, rows=rows, length=corpus.sequence_length, memory=memory, predictions=corpus.predictions
+    )
+    return Work(pieces=rows * corpus.sequence_length, operations=operations)
+
+
+def _peak(settings: PretrainingSettings) -> Callable[[], float] | None:
+    """Where nobody said it, it is measured on a CPU, in runs that are long enough to be compiled."""
+    if settings.peak_teraflops:
+        return lambda: settings.peak_teraflops * 1e12
+    return hardware.float32_peak if settings.jit_compile and hardware.is_cpu() else None
 
 
 def _held_out(folder: str, trainer: Any, *, data: TrainingData) -> HeldOut:

@@ -128,7 +128,8 @@ def _read(checkpoint: Checkpoint, *, settings: Mapping[str, Any]) -> dict[str, n
     try:
         description = storage.read_json(storage.join(checkpoint.path, "checkpoint.json"))
         expected, stored, made = description["sha256"], description["settings"], description["format"]
-        found = storage.sha256(state)
+        with storage.local_copy(state) as path:
+            found, arrays = storage.sha256(path), _loaded(path)
     except UserError as error:
         raise _BrokenError(str(error)) from None
     except (KeyError, TypeError):
@@ -138,8 +139,15 @@ def _read(checkpoint: Checkpoint, *, settings: Mapping[str, Any]) -> dict[str, n
     _require_same(checkpoint, "format", made, FORMAT)
     for name in sorted({*settings, *stored}):
         _require_same(checkpoint, name, stored.get(name), settings.get(name))
-    with storage.local_copy(state) as path:
+    return arrays
+
+
+def _loaded(path: str) -> dict[str, np.ndarray]:
+    """The arrays of a file; none of one that is damaged, which its checksum tells."""
+    try:
         return load_file(path)
+    except (SafetensorError, ValueError, OSError):
+        return {}
 
 
 def _require_same(checkpoint: Checkpoint, name: str, made: Any, wanted: Any) -> None:

@@ -1,50 +1,77 @@
 """What a pretraining run measures of itself, written down at the end of each interval."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from keras import ops
 
+from xlnet.training import hardware
+from xlnet.training.clock import Clock
+from xlnet.training.data_wait import DataWait
 from xlnet.training.metrics_log import MetricsLog
 from xlnet.training.pretrainer import Pretrainer
 
-MEASURED = ("loss", "learning_rate", "gradient_norm", "pieces_per_second")
+
+@dataclass(frozen=True)
+class Work:
+    """What one step does: pieces read, and floating point operations (see `model.flops`)."""
+
+    pieces: int
+    operations: float
 
 
 class RunMetrics:
-    """The metrics of a run, over all its restarts. `newest`: of each metric the last value."""
+    """The metrics of a run, over all its restarts. `newest`: of each metric the last value.
 
-    def __init__(self, output: str, *, trainer: Pretrainer, start: int, pieces_per_step: int):
-        self.trainer, self.pieces_per_step = trainer, pieces_per_step
-        self.log = MetricsLog(output, resume_at=start or None)
-        self.newest = {name: value for name, value in self.log.last.items() if name not in ("step", "seconds")}
-        self.started = time.monotonic() - self.log.last.get("seconds", 0.0)
+    `peak`: gives the operations a second that the device can do at most, asked once; None leaves out their share.
+    """
+
+    def __init__(
+        self,
+        output: str,
+        *,
+        trainer: Pretrainer,
+        start: int,
+        work: Work,
+        clock: Clock,
+        peak: Callable[[], float] | None = None,
+    ):
+        self.trainer, self.work, self.clock, self.peak = trainer, work, clock, peak
+        self.known_peak: float | None = None
+        self.log = MetricsLog(output, resume_at=start)
+        clock.go_on(self.log.last, reached=self.log.reached)
+        self.newest = {name: value for name, value in self.log.last.items() if not is_time(name) and name != "step"}
+        self.wait = DataWait()
 
     def begin_interval(self) -> None:
         """Called before an interval's first step."""
-        self.begun = time.monotonic()
+        self.begun, self.waited, self.compiled = time.monotonic(), self.wait.seconds, self.clock.spent["compile"]
 
     def end_interval(self, step: int, *, steps: int, skipped: int) -> None:
         """Write a line about the last `steps` steps; `skipped` counts since the run began."""
-        updates = self.trainer.optimizer
-        self.newest |= {
+        taken = time.monotonic() - self.begun
+        self.clock.spent["training"] += taken - (self.clock.spent["compile"] - self.compiled)
+        updates, per_second = self.trainer.optimizer, steps / taken
+        measured = {
             "loss": float(ops.convert_to_numpy(self.trainer.target_loss.result())),
             "learning_rate": float(ops.convert_to_numpy(updates.learning_rate)),
             "gradient_norm": float(ops.convert_to_numpy(updates.gradient_norm)),
-            "pieces_per_second": round(steps * self.pieces_per_step / (time.monotonic() - self.begun), 1),
+            "pieces_per_second": round(self.work.pieces * per_second, 1),
+            "teraflops_per_second": round(self.work.operations * per_second / 1e12, 6),
+            **self._share_of_peak(self.work.operations * per_second),
+            "data_wait": round((self.wait.seconds - self.waited) / taken, 5),
+            **hardware.memory(),
         }
+        self.newest |= measured
         self.trainer.target_loss.reset_state()
-        counts = {"skipped": skipped} if skipped else {}
-        self.log.write(step, {name: self.newest[name] for name in MEASURED} | {"seconds": self.seconds(3)} | counts)
+        self.log.write(step, measured | self.clock.seconds() | ({"skipped": skipped} if skipped else {}))
 
-    def validated(self, step: int, loss: float) -> None:
-        """Write the held-out loss."""
-        self.newest["validation_loss"] = loss
-        self.log.write(step, {"validation_loss": loss})
-
-    def seconds(self, digits: int) -> float:
-        """Spent so far, without the pauses between restarts."""
-        return round(time.monotonic() - self.started, digits)
+    def validated(self, step: int, measured: dict[str, Any]) -> None:
+        """Write the held-out loss, and what was measured with it."""
+        self.newest |= measured
+        self.log.write(step, measured)
 
     def note(self) -> dict[str, Any]:
         """The newest figures for a line of progress."""
@@ -53,3 +80,15 @@ class RunMetrics:
             "rate": f"{self.newest['pieces_per_second']:,.0f} pieces/s",
             "note": "  ".join(f"{name} {value:.3f}" for name, value in shown),
         }
+
+    def _share_of_peak(self, operations: float) -> dict[str, float]:
+        if self.peak is None:
+            return {}
+        if self.known_peak is None:
+            self.known_peak = self.peak()
+        return {"mfu": round(operations / self.known_peak, 4)}
+
+
+def is_time(name: str) -> bool:
+    """Whether a metric tells of time spent, which every life of a run adds to."""
+    return name.endswith("seconds")

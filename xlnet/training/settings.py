@@ -18,10 +18,14 @@ FREE = (  # may change when a run goes on from a checkpoint, besides where the h
     "keep_interval",
     "most_skipped_steps",
     "spike_deviations",
+    "peak_teraflops",
     "accumulation_steps",  # this and the next two change rounding, nothing else
     "remat",
     "jit_compile",
 )
+
+
+MAY_BE_0 = ("keep_interval", "spike_deviations", "peak_teraflops", "remat", "jit_compile")
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class PretrainingSettings(OptimizerSettings):
     jit_compile: bool = True  # False: slower steps that start at once, for small runs
     most_skipped_steps: int = 10  # in a row, not finite or a spike, before the run stops
     spike_deviations: float = 10.0  # a loss so far above its running mean is skipped as well; 0: none is
+    peak_teraflops: float = 0.0  # a second, of the devices together, for `mfu`; 0: measured on a CPU, else left out
     log_interval: int = 20  # steps between lines of metrics
     validation_interval: int = 1000
     checkpoint_interval: int = 1000
@@ -74,7 +79,7 @@ class PretrainingSettings(OptimizerSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("batch_size", "steps", *FREE):
-            least = 0 if name in ("keep_interval", "spike_deviations", "remat", "jit_compile") else 1
+            least = 0 if name in MAY_BE_0 else 1
             require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
         require(self.memory_length >= 0, "memory_length", self.memory_length, "0 or more")
         require(0 <= self.seed < 2**32, "seed", self.seed, "a number from 0 to 2^32 - 1")
