@@ -40,14 +40,15 @@ def test_conll_2003_is_read_and_its_labels_come_in_bio2(tmp_path):
     assert found.labels == ["B-ORG", "O", "B-MISC", "O", "O", "B-PER", "I-PER"]
     assert (found.lengths, found.lines) == ([5, 2], [3, 4, 5, 6, 7, 11, 12])
     assert conll.classes(found) == ["O", "B-MISC", "I-MISC", "B-ORG", "I-ORG", "B-PER", "I-PER"]
-    assert list(found.split(found.words))[1] == ["Peter", "Blackburn"]
+    assert found.of(1, found.words) == ["Peter", "Blackburn"]
+    assert found.where(1).endswith("eng.train:11")
+    assert conll.read(found.path, label_column=None).labels is None
 
 
 def test_any_column_is_read_and_labels_without_entities_stand_for_themselves(tmp_path):
     path = write(tmp_path / "eng.train", CONLL_2003)
     found = conll.read(path, label_column="1")
     assert found.labels == ["NNP", "VBZ", "JJ", "NN", ".", "NNP", "NNP"]
-    assert not found.are_entities
     assert conll.classes(found) == [".", "JJ", "NN", "NNP", "VBZ"]
     assert conll.read(path, label_column="-2").labels[3:5] == ["I-NP", "O"]
 
@@ -77,6 +78,21 @@ def test_files_with_tabs_may_have_comments_and_words_with_spaces(tmp_path):
 def test_what_is_wrong_is_named_with_file_and_line(tmp_path, content, columns, message):
     with pytest.raises(UserError, match=message):
         conll.read(write(tmp_path / "a.txt", content), **columns)
+
+
+def test_labels_that_the_model_does_not_know_are_named_with_their_line(tmp_path):
+    found = conll.read(write(tmp_path / "a.txt", "a O\nb B-X\n\nc B-Y\n"))
+    with pytest.raises(UserError, match=r"a\.txt:4: the label 'B-Y' is unknown to the model; it knows 'O', 'B-X'"):
+        conll.targets(found, ["O", "B-X", "I-X"])
+
+
+def test_objects_with_words_or_text_are_sentences():
+    found = conll.parse([{"words": ["New York", "is"]}, {"text": "so big"}], path="-", first_line=7)
+    assert (found.words, found.lengths, found.labels) == (["New York", "is", "so", "big"], [2, 2], None)
+    assert found.where(1) == "-:8"
+    for bad in ({}, {"words": []}, {"words": ["a", 1]}, {"words": ["a", " "]}, {"text": " "}, {"text": 7}):
+        with pytest.raises(UserError, match=r"-:8: wanted is `words`, a list of texts, or `text`; found"):
+            conll.parse([{"text": "a"}, bad], path="-", first_line=7)
 
 
 def test_labels_that_are_all_the_same_are_refused(tmp_path):

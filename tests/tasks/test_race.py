@@ -43,9 +43,9 @@ def test_questions_are_as_recorded(recorded):
             (*one["qa_list"], one["label"], one["level"], " ".join(one["context"].split())) for one in case["examples"]
         }
         ours = {
-            (*options, label, level, " ".join(questions.passages[passage].split()))
-            for options, label, level, passage in zip(
-                questions.options, questions.labels, questions.levels, questions.passage, strict=True
+            (*questions.filled(row), label, level, " ".join(questions.passages[passage].split()))
+            for row, (label, level, passage) in enumerate(
+                zip(questions.labels, questions.levels, questions.passage, strict=True)
             )
         }
         assert ours == wanted
@@ -60,10 +60,10 @@ def test_features_are_as_recorded_and_options_do_not_leak_into_each_other(record
             Tokenizer(golden("spiece.model"), lower=case["lower"]),
             questions,
             sequence_length=case["max_seq_length"],
-            question_length=case["max_qa_length"],
+            option_length=case["max_qa_length"],
         )
         for example in case["examples"]:
-            row = questions.options.index(example["qa_list"])
+            row = next(row for row in range(len(questions)) if questions.filled(row) == example["qa_list"])
             for ours, theirs in NAMES.items():
                 flat = made[ours][row].ravel().tolist()
                 assert flat == example["one_option_at_a_time"][theirs]
@@ -78,18 +78,19 @@ def test_features_are_as_recorded_and_options_do_not_leak_into_each_other(record
 def test_a_question_may_have_any_number_of_options(tmp_path, golden):
     write(tmp_path / "high" / "1.txt", PASSAGE)
     questions = race.read(str(tmp_path))
-    assert questions.options == [
+    assert [questions.filled(row) for row in range(2)] == [
         ["Who left? She did.", "Who left? He did."],
         ["When did he come? early", "When did he come? late", "When did he come? never"],
     ]
-    assert (questions.labels, questions.levels, questions.most_options) == ([0, 1], ["high", "high"], 3)
+    assert (questions.labels, questions.levels) == ([0, 1], ["high", "high"])
     tokenizer = Tokenizer(golden("spiece.model"))
-    made = choices.features(tokenizer, questions, sequence_length=32, question_length=16)
+    made = choices.features(tokenizer, questions, sequence_length=32, option_length=16)
     assert made["pieces"].shape == (2, 3, 32)
     is_none = made["padding"].all(axis=2)
     assert is_none.tolist() == [[False, False, True], [False, False, False]]
-    alone = race.Questions("one", ["one"], questions.passages, [0], questions.options[:1], [0], ["high"])
-    for name, values in choices.features(tokenizer, alone, sequence_length=32, question_length=16).items():
+    one = PASSAGE | {name: PASSAGE[name][:1] for name in ("questions", "options", "answers")}
+    alone = race.parse([one], path="one")
+    for name, values in choices.features(tokenizer, alone, sequence_length=32, option_length=16).items():
         np.testing.assert_array_equal(values[0], made[name][0, :2])
 
 
@@ -99,8 +100,11 @@ def test_lines_of_json_are_read_as_files_are(tmp_path):
     one, two = race.read(str(tmp_path / "set")), race.read(lines)
     assert two.options == one.options * 2
     assert two.passage == [0, 0, 1, 1]
-    assert one.where == [f"{folder}: question 1", f"{folder}: question 2"]
-    assert two.where[2] == f"{lines}:3: question 1"
+    assert [one.where(row) for row in range(2)] == [f"{folder}: question 1", f"{folder}: question 2"]
+    assert two.where(2) == f"{lines}:3: question 1"
+    without = [{name: PASSAGE[name] for name in ("article", "questions", "options")}]
+    three = race.parse(without, path="-", first_line=9)
+    assert (three.labels, three.options, three.where(1)) == (None, one.options, "-:9: question 2")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +112,7 @@ def test_lines_of_json_are_read_as_files_are(tmp_path):
     [
         (
             {"answers": ["A"]},
-            r"1\.txt: questions, options and answers are to be lists of one length; found \[2, 2, 1\]",
+            r"1\.txt: questions, options, answers are to be lists of one length; found \[2, 2, 1\]",
         ),
         ({"answers": ["A", "D"]}, r"1\.txt: question 2: the answer is \"D\", wanted is one of A, B, C"),
         ({"answers": ["A", ""]}, r"1\.txt: question 2: the answer is \"\", wanted is one of A, B, C"),
@@ -146,6 +150,6 @@ def test_broken_files_are_named_with_their_line(tmp_path):
 def test_real_files_are_read_whole():
     questions = race.read(str(SHARED / "train"))
     assert len(questions.passages) == 600
-    assert len(questions) == len(questions.where) == len(questions.options)
+    assert len(questions) == len(questions.places) == len(questions.options)
     assert {len(options) for options in questions.options} == {4}
     assert set(questions.levels) == {"high", "middle"}

@@ -15,11 +15,11 @@ from xlnet.tasks.race import Questions
 
 
 def features(
-    tokenizer: LineEncoder, questions: Questions, *, sequence_length: int, question_length: int
+    tokenizer: LineEncoder, questions: Questions, *, sequence_length: int, option_length: int
 ) -> dict[str, NDArray[np.int32]]:
     """Arrays `pieces`, `segments` and `padding` (1 = padding), [n, options, sequence_length] each, of n questions.
 
-    Of a question with its option the last `question_length` pieces are kept, and of the passage the first that fit
+    Of a question with its option the last `option_length` pieces are kept, and of the passage the first that fit
     beside it. `options` is the most that one question has; a row that is all padding stands for none. Raises
     UserError when sequence_length is below 8.
     """
@@ -27,15 +27,15 @@ def features(
         raise UserError(f"sequence_length is {sequence_length}, wanted is at least {SHORTEST} pieces")
     counts = np.array([len(options) for options in questions.options])
     ids_a, length_a = tokenizer.encode_lines(questions.passages)
-    ids_b, length_b = tokenizer.encode_lines(list(chain.from_iterable(questions.options)))
+    ids_b, length_b = tokenizer.encode_lines(list(chain.from_iterable(map(questions.filled, range(len(questions))))))
     passage = np.repeat(np.array(questions.passage), counts)
-    kept_b = np.minimum(length_b, min(question_length, sequence_length - 3))
+    kept_b = np.minimum(length_b, min(option_length, sequence_length - 3))
     kept_a = np.minimum(length_a[passage], sequence_length - 3 - kept_b)
     a = (ids_a, firsts(length_a)[passage], kept_a)
     rows = laid_out(
         a, (ids_b, firsts(length_b) + length_b - kept_b, kept_b), special=3, sequence_length=sequence_length
     )
-    is_there = np.arange(questions.most_options) < counts[:, None]
+    is_there = np.arange(counts.max()) < counts[:, None]
     return {
         name: _by_question(values, is_there, filling={"padding": 1, "segments": SEGMENT_PAD}.get(name, 0))
         for name, values in rows.items()

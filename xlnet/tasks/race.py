@@ -5,7 +5,7 @@ Source: Lai et al. 2017; reference: run_race.py, `get_examples`.
 
 import json
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,31 +23,47 @@ class Questions:
     """The questions of a folder or file; all lists but `passages` are of one length."""
 
     path: str
-    where: list[str] = field(default_factory=list)  # file and, where there are lines, line
+    places: list[str] = field(default_factory=list)  # file, line where there are lines, and number in the file
     passages: list[str] = field(default_factory=list)
-    passage: list[int] = field(default_factory=list)  # the number of the question's passage
-    options: list[list[str]] = field(default_factory=list)  # of each option: the question with it filled in
-    labels: list[int] = field(default_factory=list)  # the number of the option that answers
+    passage: list[int] = field(default_factory=list)  # the number of each question's passage
+    questions: list[str] = field(default_factory=list)
+    options: list[list[str]] = field(default_factory=list)
     levels: list[str] = field(default_factory=list)  # the file's folder: `middle` or `high`
+    labels: list[int] | None = field(default_factory=list)  # the number of the option that answers; None: not known
+    left_out: dict[str, int] = field(default_factory=dict)  # nothing ever is
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.questions)
 
-    @property
-    def most_options(self) -> int:
-        """Of one question."""
-        return max(map(len, self.options))
+    def where(self, row: int) -> str:
+        """The place of a question."""
+        return self.places[row]
+
+    def filled(self, row: int) -> list[str]:
+        """A question with each of its options in its gaps, or behind it where it has none."""
+        question = self.questions[row]
+        if GAP in question:
+            return [question.replace(GAP, option) for option in self.options[row]]
+        return [f"{question} {option}" for option in self.options[row]]
 
 
-def read(path: str) -> Questions:
+def read(path: str, *, labelled: bool = True) -> Questions:
     """The questions of RACE's files in a folder, at any depth, or of a JSON lines file of such objects, one a line.
 
-    Questions may have any number of options from 2 to 26. Raises UserError, with the file and the line or question,
-    for what is not as in RACE.
+    Questions may have any number of options from 2 to 26; without `labelled`, answers are not looked for. Raises
+    UserError, with the file and the line or question, for what is not as in RACE.
     """
-    found = Questions(path=path)
+    found = Questions(path=path, labels=[] if labelled else None)
     for where, level, content in _from_lines(path) if path.endswith(".jsonl") else _from_folder(path):
         _add(found, where, level, content)
+    return found
+
+
+def parse(records: Sequence[Any], *, path: str, first_line: int = 1) -> Questions:
+    """The questions of objects as in RACE's files, lines of `path` from `first_line` on, whose answers nobody knows."""
+    found = Questions(path=path, labels=None)
+    for line, content in enumerate(records, start=first_line):
+        _add(found, f"{path}:{line}", "", content)
     return found
 
 
@@ -75,23 +91,26 @@ def _parsed(path: str, text: str, *, first_line: int) -> Any:
 
 
 def _add(found: Questions, where: str, level: str, content: Any) -> None:
-    missing = [name for name in PARTS if not isinstance(content, dict) or name not in content]
+    wanted = PARTS if found.labels is not None else PARTS[:-1]
+    missing = [name for name in wanted if not isinstance(content, dict) or name not in content]
     if missing:
-        raise UserError(f"{where}: no {' and no '.join(missing)}; a passage of RACE has {', '.join(PARTS)}")
-    article, questions, options, answers = (content[name] for name in PARTS)
+        raise UserError(f"{where}: no {' and no '.join(missing)}; a passage of RACE has {', '.join(wanted)}")
+    article, *lists = (content[name] for name in wanted)
     if not isinstance(article, str) or not article.strip():
         raise UserError(f"{where}: the article is {json.dumps(article)[:40]}, wanted is a text")
-    counts = [len(part) if isinstance(part, list) else -1 for part in (questions, options, answers)]
+    counts = [len(part) if isinstance(part, list) else -1 for part in lists]
     if len(set(counts)) > 1 or counts[0] < 1:
-        raise UserError(f"{where}: questions, options and answers are to be lists of one length; found {counts}")
-    for number, (question, choices, answer) in enumerate(zip(questions, options, answers, strict=True), start=1):
+        raise UserError(f"{where}: {', '.join(wanted[1:])} are to be lists of one length; found {counts}")
+    for number, (question, choices, *answer) in enumerate(zip(*lists, strict=True), start=1):
         place = f"{where}: question {number}"
         _require_options(place, question, choices)
-        found.where.append(place)
+        found.places.append(place)
         found.passage.append(len(found.passages))
-        found.options.append([filled(question, option) for option in choices])
-        found.labels.append(_label(place, answer, len(choices)))
+        found.questions.append(question)
+        found.options.append(choices)
         found.levels.append(level)
+        if found.labels is not None:
+            found.labels.append(_label(place, answer[0], len(choices)))
     found.passages.append(article)
 
 
@@ -112,8 +131,3 @@ def _label(place: str, answer: Any, count: int) -> int:
             f"{place}: the answer is {json.dumps(answer)[:40]}, wanted is one of {', '.join(LETTERS[:count])}"
         )
     return LETTERS.index(answer)
-
-
-def filled(question: str, option: str) -> str:
-    """A question with an option in its gaps, or behind it where it has none."""
-    return question.replace(GAP, option) if GAP in question else f"{question} {option}"

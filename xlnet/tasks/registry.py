@@ -10,6 +10,8 @@ from xlnet.tasks.task import Task, check_head
 KINDS = {
     "classification": "xlnet.tasks.classification:Classification",
     "regression": "xlnet.tasks.regression:Regression",
+    "multiple-choice": "xlnet.tasks.multiple_choice:MultipleChoice",
+    "token-classification": "xlnet.tasks.token_classification:TokenClassification",
 }
 SENTENCES = ("classification", "regression")  # of texts and pairs of texts
 

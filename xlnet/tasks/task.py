@@ -110,7 +110,8 @@ class Task(ABC):
         """
         from keras import ops
 
-        return ops.ones_like(batch[self.along_sequence[0]][:, 0], dtype="float32")
+        rows = batch[self.along_sequence[0]]
+        return ops.ones_like(rows[(slice(None), *[0] * (len(rows.shape) - 1))], dtype="float32")
 
     @abstractmethod
     def answers(self, examples: Any, features: Features, outputs: Outputs) -> list[dict[str, Any]]:
@@ -154,10 +155,7 @@ class Task(ABC):
 def described(examples: Examples) -> dict[str, Any]:
     """Where examples come from, as provenance keeps it: path, checksum, counts."""
     path = examples.path
-    if folders.is_folder(path):
-        digest = folders.checksum(path, sorted(folders.names(path, ending="")))
-    else:
-        digest = storage.sha256(path)
+    digest = folders.checksum(path, sorted(folders.names(path))) if folders.is_folder(path) else storage.sha256(path)
     left_out = {"left_out": dict(examples.left_out)} if examples.left_out else {}
     return {"path": path, "sha256": digest, "examples": len(examples)} | left_out
 

@@ -15,11 +15,12 @@ class FinetuningSettings:
     """What is learned from which columns, and how. Rates are per step; a step is one batch."""
 
     task: str = "classification"  # or another kind of task, or a published data set, read from its own files
-    text_column: str = "text"
+    text_column: str = "text"  # of a CoNLL file, whose columns have numbers, the first
     pair_column: str | None = None
-    label_column: str = "label"
+    label_column: str = "label"  # of a CoNLL file the last: -1
     header: bool | None = None  # None: there is one when a column is asked for by name
     sequence_length: int = 128
+    option_length: int = 128  # pieces of a question with an option, at most; the passage gets the rest of a row
     epochs: int = 3
     steps: int | None = None  # instead of epochs
     batch_size: int = 32
@@ -41,6 +42,7 @@ class FinetuningSettings:
             raise UserError(f"task is {self.task!r}, wanted is one of {', '.join(names)}{suggestion(self.task, names)}")
         require(self.summary in SUMMARIES, "summary", self.summary, f"one of {', '.join(SUMMARIES)}")
         require(self.sequence_length >= 8, "sequence_length", self.sequence_length, "8 pieces or more")
+        require(self.option_length >= 1, "option_length", self.option_length, "1 piece or more")
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
         require(self.steps is None or self.steps >= 1, "steps", self.steps, "1 or more")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
