@@ -13,7 +13,7 @@ from xlnet.cli import VERBS
 from xlnet.flags import Parser
 
 HERE = Path(__file__).resolve().parent
-VERB_OF = {"train_vocabulary": "train-vocab"}  # the others are called as their component
+VERB_OF = {"train_vocabulary": "train-vocab", "report_tasks": "report"}  # the others are called as their component
 
 
 def names() -> list[str]:
@@ -41,12 +41,14 @@ def page(name: str) -> str:
             f"In a pipeline: `from components.{name}.component import {name}`.",
             "The step runs in the project's image and installs nothing.",
             "",
-            "Alone, without Kubeflow:",
-            "",
-            f"    {_command(verb)}",
-            "",
+            *_alone(verb),
         ]
     )
+
+
+def _alone(verb: str) -> list[str]:
+    """How the same is done without Kubeflow, where a verb does it."""
+    return ["Alone, without Kubeflow:", "", f"    {_command(verb)}", ""] if verb in VERBS else []
 
 
 def _table(kind: str, specification: dict[str, Any] | None, told: dict[str, str]) -> list[str]:

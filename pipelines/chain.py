@@ -18,8 +18,7 @@ from components.train_vocabulary.component import train_vocabulary
 def chain(
     corpus: list[str],
     heldout: list[str],
-    task_train: str,
-    task_dev: str,
+    task: dict,
     config: str,
     title: str = "XLNet run",
     heldout_shards: int = 4,
@@ -31,8 +30,7 @@ def chain(
     Args:
         corpus: Paths or globs of the text to pretrain on.
         heldout: Paths or globs of the text to measure pretraining on.
-        task_train: Labelled examples to fine-tune on.
-        task_dev: Labelled examples to choose the best epoch by and to evaluate on.
+        task: What to fine-tune on: its name, and the paths of labelled examples as train and dev.
         config: A preset, as YAML text.
         title: The report's title.
         heldout_shards: How many streams the held-out text is cut into; it is small.
@@ -41,16 +39,14 @@ def chain(
     """
     vocabulary = train_vocabulary(corpus=corpus, config=config).output
     common = {"config": config, "workers": workers, "beam": beam, "vocabulary": vocabulary}
-    data = preprocess(corpus=corpus, shards=0, **common).outputs["data"]
+    data = preprocess(corpus=corpus, shards=0, **common).outputs["Output"]
     heldout_task = preprocess(corpus=heldout, shards=heldout_shards, **common)
-    validation = heldout_task.set_display_name("preprocess the held-out text").outputs["data"]
-    pretrained = pretrain(config=config, data=data, validation=validation).outputs["pretrained"]
+    validation = heldout_task.set_display_name("preprocess the held-out text").outputs["Output"]
+    pretrained = pretrain(config=config, data=data, validation=validation).outputs["Output"]
     runs = {}
     for name, from_scratch in (("pretrained", False), ("scratch", True)):
-        finetuned = finetune(
-            train=task_train, dev=task_dev, config=config, from_scratch=from_scratch, pretrained=pretrained
-        )
-        evaluated = evaluate(examples=task_dev, finetuned=finetuned.outputs["finetuned"])
+        finetuned = finetune(task=task, config=config, from_scratch=from_scratch, pretrained=pretrained)
+        evaluated = evaluate(task=task, finetuned=finetuned.outputs["finetuned"])
         finetuned.set_display_name(f"fine-tune ({name})")
         evaluated.set_display_name(f"evaluate ({name})")
         runs[name] = finetuned.outputs["finetuned"], evaluated.outputs["evaluation"]

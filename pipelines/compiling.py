@@ -3,17 +3,25 @@
 import os
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-import yaml
+from google.protobuf import json_format
 from kfp import compiler
 
+from pipelines.cluster import Cluster
+from pipelines.retraining import build
 from xlnet import storage
 
 
-def compile_to(path: str, pipeline: Any) -> None:
-    """Write a pipeline's IR YAML."""
-    storage.publish(path, source(pipeline).encode())
+def compile_to(path: str, *, target: str, cluster: Cluster) -> None:
+    """Write the retraining pipeline's IR YAML for a cluster: `target` is kubeflow or vertex."""
+    storage.publish(path, source(placed(target, cluster)).encode())
+
+
+def placed(target: str, cluster: Cluster) -> Any:
+    """The retraining pipeline with what its steps need of a cluster."""
+    return build(partial(cluster.place, target=target))
 
 
 def source(pipeline: Any) -> str:
@@ -26,5 +34,4 @@ def source(pipeline: Any) -> str:
 
 def documents(pipeline: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """A pipeline's IR, and what it asks of Kubernetes (empty where it asks for nothing)."""
-    found = list(yaml.safe_load_all(source(pipeline)))
-    return found[0], found[1] if len(found) > 1 else {}
+    return json_format.MessageToDict(pipeline.pipeline_spec), json_format.MessageToDict(pipeline.platform_spec)

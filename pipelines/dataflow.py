@@ -24,6 +24,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator as Rules
 
+from pipelines.cancelling import Terminated
 from pipelines.options import one_line, require_known
 from xlnet import __version__, storage
 from xlnet.errors import UserError
@@ -89,6 +90,8 @@ def execute(pipeline: beam.Pipeline, *, identity: str) -> bool:
     A job of that name that runs already is waited on, and nothing is submitted. Returns whether a job has run to its
     end: not so with `--dry_run` and `--template_location`, which only describe it.
 
+    Where `cancelling.on_termination` holds, SIGTERM cancels the job.
+
     Raises UserError in one line, with the job's page, when it fails, and when the service refuses it; GoesOn, which
     is one as well, when the job cannot be seen any more.
     """
@@ -103,19 +106,30 @@ def execute(pipeline: beam.Pipeline, *, identity: str) -> bool:
             pipeline.run()
         return False
     jobs = Jobs(options)
-    job = jobs.active(cloud.job_name)
+    try:
+        _follow(jobs, pipeline, cloud.job_name, digest=_digest(identity))
+    except Terminated:  # also between the launch and what the service answered
+        if (going := jobs.active(cloud.job_name)) is not None:
+            jobs.stop(going.id)
+            print(f"dataflow: cancelled {cloud.job_name} ({jobs.page(going.id)})", file=sys.stderr, flush=True)
+        raise
+    return True
+
+
+def _follow(jobs: Any, pipeline: beam.Pipeline, name: str, *, digest: str) -> None:
+    """Wait on the job of that name, which is launched where none runs."""
+    job = jobs.active(name)
     if job is None:
-        job = jobs.launch(pipeline, cloud.job_name)
+        job = jobs.launch(pipeline, name)
     else:
-        print(f"dataflow: {cloud.job_name} is there already; nothing is submitted", file=sys.stderr)
-    other = dict(job.labels or {}).get(DATA, _digest(identity))
-    if other != _digest(identity):
+        print(f"dataflow: {name} is there already; nothing is submitted", file=sys.stderr)
+    other = dict(job.labels or {}).get(DATA, digest)
+    if other != digest:
         raise UserError(
-            f"the job {cloud.job_name} that runs makes another data set ({jobs.page(job.id)}); wait until it has "
+            f"the job {name} that runs makes another data set ({jobs.page(job.id)}); wait until it has "
             "ended, or leave out --beam=--job_name"
         )
     jobs.wait(job.id)
-    return True
 
 
 def cancel(options: PipelineOptions, *, identity: str) -> str | None:

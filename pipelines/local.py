@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines import compiling
+from pipelines import champion, compiling
 from pipelines.attempts import Attempts
 from pipelines.console import Console
 from pipelines.engine import Engine
@@ -43,6 +43,7 @@ def run(
     config: str,
     title: str,
     workers: int = 1,
+    **options: Any,
 ) -> dict[str, float | int | str]:
     """Run the chain into a new folder; returns what came out of it and where it is.
 
@@ -55,15 +56,36 @@ def run(
     parameters = {
         "corpus": [_absolute(pattern) for pattern in corpus],
         "heldout": [_absolute(pattern) for pattern in heldout],
-        "task_train": _absolute(task_train),
-        "task_dev": _absolute(task_dev),
+        "task": {"name": "task", "train": _absolute(task_train), "dev": _absolute(task_dev)},
         "config": storage.read_bytes(config).decode(),
         "title": title,
         "workers": workers,
     }
-    execute(chain, parameters, output)
+    execute(chain, parameters, output, **options)
     results = _results(Path(output))
     return {**headline(results), **results}
+
+
+def retrain(output: str, parameters: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+    """Run the retraining pipeline into a new folder, whose name is the run's; returns what came out of it."""
+    from pipelines.retraining import build
+
+    store = str(parameters["store"])
+    storage.make_folder(store)
+    _, engine = execute(build(), parameters, output, **options)
+    folder = champion.run_folder(store, engine.name)
+    told = storage.read_json(storage.join(folder, champion.SUMMARY))
+    decision = told["decision"] or {"is_pushed": False, "reason": "nothing is new"}
+    report = storage.join(folder, champion.REPORT)
+    return {
+        "steps": len(engine.ran),
+        "taken from the cache": len(engine.attempts.reused),
+        "pushed": decision["is_pushed"],
+        "because": decision["reason"],
+        "champion": told["champion"],
+        "report": report if storage.exists(report) else None,
+        "summary": storage.join(folder, champion.SUMMARY),
+    }
 
 
 def execute(

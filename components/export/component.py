@@ -13,11 +13,10 @@ def export(finetuned: dsl.Input[dsl.Model], exported: dsl.Output[dsl.Model]):
         finetuned: The fine-tuning run.
         exported: Version folders with a SavedModel, its vocabulary and its card.
     """
-    import os
-
-    from components.step import step
-    from xlnet.serving.export import export as run
+    from components.step import step, verb
+    from xlnet import provenance, storage
 
     with step():
-        card = run(model=os.path.join(finetuned.path, "model"), output=exported.path)
-        exported.metadata |= {name: value for name, value in card.items() if isinstance(value, int | float | str)}
+        verb("export", "--model", storage.join(finetuned.path, "model"), "--output", exported.path)
+        exported.metadata |= provenance.export(exported.path)["facts"]
+        exported.metadata["task"] = finetuned.metadata.get("task", "")

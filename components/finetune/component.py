@@ -1,5 +1,7 @@
 """Labelled texts and a pretrained model in, a fine-tuned model out."""
 
+from typing import Dict  # noqa: UP035  (as Kubeflow's compiler wants it)
+
 from kfp import dsl
 
 from components.image import IMAGE
@@ -7,36 +9,32 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def finetune(
-    train: str,
-    dev: str,
+    task: Dict,  # noqa: UP006
     config: str,
-    from_scratch: bool,
-    pretrained: dsl.Input[dsl.Model],
+    pretrained: str,
     finetuned: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
+    from_scratch: bool = False,
 ):
-    """Fine-tune on single texts or pairs.
+    """Fine-tune on labelled examples.
 
     Args:
-        train: Labelled examples, .tsv, .csv or .jsonl.
-        dev: Labelled examples to choose the best epoch by.
+        task: name, train, dev, and settings over the preset's.
         config: The preset, as YAML text; its section `finetuning` holds.
+        pretrained: Where the pretraining run lies.
         from_scratch: Take only the shape and the vocabulary of the pretrained model, not its weights.
-        pretrained: The pretraining run.
         finetuned: The run: metrics and the model directory.
         metrics: The best epoch's metrics on `dev`.
     """
-    import os
-
-    from components.step import step
-    from xlnet.settings import make, parse_preset
-    from xlnet.training.finetuning import finetune as run
-    from xlnet.training.finetuning_settings import FinetuningSettings
+    from components.step import preset, step, verb
+    from xlnet import runs, storage
 
     with step():
-        settings = make(FinetuningSettings, parse_preset(config, where="config")["finetuning"], where="config")
-        model = os.path.join(pretrained.path, "model")
-        summary = run(train=train, dev=dev, output=finetuned.path, init=model, fresh=from_scratch, settings=settings)
-        for name, value in summary.items():
+        with preset(config, finetuning=task.get("settings", {})) as path:
+            words = ["--train", task["train"], "--dev", task["dev"], "--output", finetuned.path, "--config", path]
+            words += ["--init", storage.join(pretrained, "model")]
+            verb("finetune", *words, *(["--fresh"] if from_scratch else []))
+        for name, value in runs.read_object(finetuned.path, "summary.json").items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 metrics.log_metric(name, value)
+        finetuned.metadata |= {"task": task["name"], "from_scratch": from_scratch, "pretrained": pretrained}

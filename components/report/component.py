@@ -8,9 +8,9 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def report(
     title: str,
-    data: dsl.Input[dsl.Dataset],
-    validation: dsl.Input[dsl.Dataset],
-    pretrained: dsl.Input[dsl.Model],
+    data: str,
+    validation: str,
+    pretrained: str,
     finetuned: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
     scratch: dsl.Input[dsl.Model],
@@ -22,9 +22,9 @@ def report(
 
     Args:
         title: The page's title.
-        data: The data set.
-        validation: The data set of held-out text.
-        pretrained: The pretraining run.
+        data: Where the data set lies.
+        validation: Where the data set of held-out text lies.
+        pretrained: Where the pretraining run lies.
         finetuned: The fine-tuning from it.
         evaluation: Its evaluation.
         scratch: The same fine-tuning from scratch.
@@ -38,9 +38,9 @@ def report(
     with step():
         write(
             page.path,
-            data=data.uri,
-            validation=validation.uri,
-            pretraining=pretrained.path,
+            data=data,
+            validation=validation,
+            pretraining=pretrained,
             tasks=[
                 Task("pretrained", finetuned.path, evaluation.path),
                 Task("from scratch", scratch.path, scratch_evaluation.path),

@@ -12,6 +12,7 @@ from xlnet.cli import (
     export,
     finetune,
     inspect,
+    lineage,
     pipeline,
     predict,
     preprocess,
@@ -34,6 +35,7 @@ VERBS: dict[str, ModuleType] = {  # each with SUMMARY, flags(parser) and run(par
     "embed": embed,
     "export": export,
     "report": report,
+    "lineage": lineage,
     "pipeline": pipeline,
 }
 TRAINS = ("pretrain", "finetune", "evaluate", "convert", "predict", "embed", "export")

@@ -1,0 +1,228 @@
+"""From a model back to what it was made of: text, vocabulary, settings, code, images; and how to make it anew.
+
+A version that a pipeline pushed carries its lineage (`lineage.json`). Of any other model it is read from what each
+stage left beside it: an export names its model, a fine-tuned model what it began from, a pretraining run its data set.
+"""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xlnet import __version__, runs, storage
+from xlnet.corpus.manifest import NAME, Manifest
+from xlnet.errors import UserError
+
+LINEAGE, CARD, CONFIG, WEIGHTS, SUMMARY = (
+    "lineage.json",
+    "model-card.json",
+    "config.json",
+    "model.safetensors",
+    "summary.json",
+)
+COMMIT, IMAGE = "XLNET_COMMIT", "XLNET_IMAGE"  # environment variables that images and compiled pipelines set
+LEVELS = 5  # folders above a model in which its lineage is looked for
+
+
+def trace(model: str) -> dict[str, Any]:
+    """The lineage of a model directory, an export, a run's folder or a pushed version.
+
+    Raises UserError where there is no model, where its files are not those that were pushed, and where a stage's
+    record is missing, with its name.
+    """
+    pushed = _pushed(model)
+    if pushed is not None:
+        return pushed
+    folder = _model_directory(model)
+    stages = _stages(folder)
+    return {
+        "format": "xlnet-lineage/1",
+        "model": folder,
+        "weights_sha256": storage.sha256(storage.join(folder, WEIGHTS)),
+        "vocabulary_sha256": runs.read_object(folder, CONFIG)["vocabulary_sha256"],
+        "code": code(),
+        **stages,
+        "rerun": [shlex.join(words) for words in _commands(stages)],
+    }
+
+
+def gather(*, data: str, pretrained: str, tasks: Mapping[str, str]) -> dict[str, Any]:
+    """What a pushed version keeps of where it comes from: `pretrained` and `tasks` (by name) are folders of runs."""
+    manifest = Manifest.read(data)
+    model = storage.join(pretrained, "model")
+    return {
+        "format": "xlnet-lineage/1",
+        "code": code(),
+        "data": _data(data, manifest),
+        "vocabulary_sha256": manifest.vocabulary["sha256"],
+        "pretraining": _kept(runs.read_object(pretrained, SUMMARY)),
+        "finetuning": {name: _kept(runs.read_object(folder, SUMMARY)) for name, folder in tasks.items()},
+        "weights": {
+            "pretrained": storage.sha256(storage.join(model, WEIGHTS)),
+            **{
+                f"tasks/{name}/model": storage.sha256(storage.join(folder, "model", WEIGHTS))
+                for name, folder in tasks.items()
+            },
+        },
+    }
+
+
+def code() -> dict[str, str]:
+    """The version of this package, its commit and the image that it runs in, as far as they are known."""
+    found = {"xlnet": __version__, "commit": os.environ.get(COMMIT) or _commit(), "image": os.environ.get(IMAGE, "")}
+    return {name: value for name, value in found.items() if value}
+
+
+def summary(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """The lineage as a table for a terminal."""
+    rows: dict[str, Any] = {"run": lineage.get("run"), "weights": lineage.get("weights_sha256")}
+    rows |= {"vocabulary": lineage.get("vocabulary_sha256")}
+    rows |= {f"code: {name}": value for name, value in lineage.get("code", {}).items()}
+    data = lineage.get("data")
+    if data:
+        rows |= {"data set": data["manifest_sha256"], "text files": len(data["inputs"])}
+        rows |= {
+            f"text: {entry['path']}": f"crc32c {entry['crc32c']}, {entry['bytes']:,} bytes" for entry in data["inputs"]
+        }
+    rows |= {f"rerun {number}": command for number, command in enumerate(lineage["rerun"], start=1)}
+    return rows
+
+
+def _pushed(model: str) -> dict[str, Any] | None:
+    """The lineage that was pushed with a model, checked against its weights."""
+    folder, below = model.rstrip("/"), ""
+    for _ in range(LEVELS):
+        if not folder or folder.endswith(":/"):
+            return None
+        if storage.exists(storage.join(folder, LINEAGE)):
+            break
+        above, _, name = folder.rpartition("/")
+        folder, below = above, f"{name}/{below}".rstrip("/")
+    else:
+        return None
+    found = runs.read_object(folder, LINEAGE)
+    for place, digest in found["weights"].items():
+        weights = storage.join(folder, place, WEIGHTS)
+        if below and not below.startswith(place.removesuffix("/model")):
+            continue
+        if storage.sha256(weights) != digest:
+            raise UserError(f"{weights} is not what was pushed (its SHA-256 is another); take it from a copy")
+    told = {"model": model, "version": folder, **found}
+    if below:
+        own = next(
+            (digest for place, digest in found["weights"].items() if below.startswith(place.removesuffix("/model"))),
+            None,
+        )
+        told["weights_sha256"] = own
+    parameters = storage.join(folder, "parameters.yaml")
+    told["rerun"] = [shlex.join(["xlnet", "pipeline", "run", "--parameters", parameters, "--output", "rerun"])]
+    return told
+
+
+def _model_directory(model: str) -> str:
+    """The model directory that a path means: itself, a run's `model`, or what an export was made of."""
+    for folder in (model, storage.join(model, "model")):
+        if storage.exists(storage.join(folder, WEIGHTS)):
+            return folder
+    for folder in (model, storage.join(model, "1")):
+        if storage.exists(storage.join(folder, CARD)):
+            made_of = str(runs.read_object(folder, CARD)["model"])
+            if not storage.exists(storage.join(made_of, WEIGHTS)):
+                raise UserError(f"{model} was exported from {made_of}, which is gone; look where it was moved to")
+            return made_of
+    raise UserError(f"{model} is no model, export, run or pushed version; name one")
+
+
+def _stages(folder: str) -> dict[str, Any]:
+    """The stages behind a model directory, the last first, and the data set at the beginning."""
+    config = runs.read_object(folder, CONFIG)
+    provenance = config["provenance"]
+    if provenance.get("stage") == "finetuning":
+        found: dict[str, Any] = {"finetuning": dict(provenance)}
+        init = provenance.get("init")
+        if init and storage.exists(storage.join(init, CONFIG)):
+            found |= {"pretrained_model": init, **_stages(init)}
+        return found
+    above = folder.rstrip("/").rpartition("/")[0]
+    if not above or not storage.exists(storage.join(above, SUMMARY)):
+        return {"pretraining": dict(provenance)}
+    run = _kept(runs.read_object(above, SUMMARY))
+    found = {"pretraining": run}
+    if storage.exists(storage.join(run["data"], NAME)):
+        found["data"] = _data(run["data"], Manifest.read(run["data"]))
+        if found["data"]["manifest_sha256"] != run["manifest_sha256"]:
+            raise UserError(f"the data set {run['data']} was made anew since; the model {folder} is of an earlier one")
+    return found
+
+
+def _data(folder: str, manifest: Manifest) -> dict[str, Any]:
+    told = manifest.to_json()
+    return {
+        "folder": folder,
+        "manifest_sha256": storage.sha256(storage.join(folder, NAME)),
+        **{name: told[name] for name in ("settings", "cleaning", "sources", "inputs", "vocabulary", "libraries")},
+    }
+
+
+def _kept(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a stage's summary says what it was made of."""
+    names = ("settings", "model", "data", "manifest_sha256", "init", "steps", "vocabulary_sha256", "xlnet_version")
+    return {name: summary[name] for name in names if name in summary}
+
+
+def _commands(stages: Mapping[str, Any]) -> list[list[str]]:
+    """The verbs that make a model again, in order."""
+    commands = []
+    data, pretraining, finetuning = (stages.get(name) for name in ("data", "pretraining", "finetuning"))
+    if data:
+        patterns = [
+            f"{source['name']}={pattern}:{source['weight']:g}"
+            for source in data["sources"]
+            for pattern in source["patterns"]
+        ]
+        vocabulary = storage.join(data["folder"], data["vocabulary"]["file"])
+        words = ["xlnet", "preprocess", *patterns, "--vocabulary", vocabulary, "--output", "rerun/data"]
+        commands.append([*words, *_flags(data["settings"]), *_flags(data["cleaning"])])
+    if pretraining and "settings" in pretraining:
+        words = ["xlnet", "pretrain", "--data", "rerun/data", "--output", "rerun/pretrained"]
+        shape = {name: value for name, value in pretraining.get("model", {}).items() if name != "vocab_size"}
+        commands.append([*words, *_flags(pretraining["settings"]), *_flags(shape)])
+    if finetuning:
+        described = finetuning["data"]
+        words = ["xlnet", "finetune", "--output", "rerun/finetuned"]
+        words += ["--init", "rerun/pretrained/model" if pretraining else str(finetuning["init"])]
+        for name in ("train", "dev"):
+            if described.get(name):
+                words += [
+                    f"--{name}",
+                    str(described[name]["path"] if isinstance(described[name], dict) else described[name]),
+                ]
+        commands.append([*words, *_flags(finetuning["settings"])])
+    return commands
+
+
+def _flags(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as flags; what is not set has none."""
+    words = []
+    for name, value in settings.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif isinstance(value, list | tuple):
+            words += [f"--{flag}", ",".join(map(str, value))] if value else []
+        elif value is not None and not isinstance(value, dict):
+            words += [f"--{flag}", str(value)]
+    return words
+
+
+def _commit() -> str:
+    """The commit of this checkout, "" where it is none."""
+    here = Path(__file__).resolve().parent.parent
+    words = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(words, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return found.stdout.strip() if (here / ".git").exists() and found.returncode == 0 else ""
