@@ -43,6 +43,7 @@ bench: $(DEV) $(PEER)  ## The tables of docs/performance.md; BOOKS='books/*.txt'
 	$(VENV)/bin/python -m benchmarks.pretraining_step --peer-python .venv-bench/bin/python
 	$(VENV)/bin/python -m benchmarks.step_memory --peer-python .venv-bench/bin/python
 	$(VENV)/bin/python -m benchmarks.step_shapes
+	$(VENV)/bin/python -m benchmarks.generation
 
 .PHONY: lock
 lock: $(DEV)  ## Resolve the dependencies of pyproject.toml anew

@@ -193,7 +193,7 @@ def test_pretrain(refused, small_data, words, said):
         (MODEL | {"text": {"x": 1}}, "lower is missing"),
         (MODEL | {"head": [1]}, "head is [1]"),
         (MODEL | {"head": {"task": "classification"}}, "classes is missing"),
-        (MODEL, "without a head"),
+        (MODEL, "train.tsv is not a data set"),
     ],
 )
 def test_broken_models(refused, place, config, said):

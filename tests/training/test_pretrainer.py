@@ -13,6 +13,7 @@ from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import load_config, load_weights, reference_variables
 from xlnet.model.heads import LanguageModelHead
 from xlnet.training import optimizer
+from xlnet.training.objectives import Permutation
 from xlnet.training.pretrainer import Pretrainer, build, unigram_losses
 from xlnet.training.settings import OptimizerSettings
 
@@ -120,7 +121,7 @@ def test_unigram_losses_are_the_entropies_of_the_counts():
     batch = {"pieces": pieces, "is_target": np.array([[True, True, False, True]])}  # <sep> is never a target
     counts = np.zeros(12, np.int64)
     counts[10], counts[11] = 6, 2
-    found = unigram_losses([batch], counts)
+    found = unigram_losses([batch], counts, objective=Permutation(CORPUS))
     assert found["unigram_loss"] == pytest.approx(-(np.log(7 / 20) + np.log(3 / 20)) / 2)
     assert found["unigram_loss_own"] == pytest.approx(np.log(2))
 

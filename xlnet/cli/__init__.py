@@ -11,6 +11,7 @@ from xlnet.cli import (
     evaluate,
     export,
     finetune,
+    generate,
     inspect,
     lineage,
     pipeline,
@@ -33,12 +34,13 @@ VERBS: dict[str, ModuleType] = {  # each with SUMMARY, flags(parser) and run(par
     "convert": convert,
     "predict": predict,
     "embed": embed,
+    "generate": generate,
     "export": export,
     "report": report,
     "lineage": lineage,
     "pipeline": pipeline,
 }
-TRAINS = ("pretrain", "finetune", "evaluate", "convert", "predict", "embed", "export")
+TRAINS = ("pretrain", "finetune", "evaluate", "convert", "predict", "embed", "generate", "export")
 
 
 def main(arguments: list[str] | None = None) -> int:

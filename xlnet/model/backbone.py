@@ -168,7 +168,7 @@ class Backbone(keras.layers.Layer):
             if memory_length:
                 new_memories.append(_remember(memory, content, memory_length, reuse_length))
             given = about_all | {"content": content, "query": query, "memory": memory}
-            given["biases"] = self._biases(index, segments)
+            given["biases"] = self.layer_biases(index, segments)
             given["seed"] = self.random.next() if training else None  # drawn here: a remat block runs twice
             run: Callable[..., list[Any]] = partial(
                 block.__call__, content_wanted=targets is None or index + 1 < len(self.blocks)
@@ -207,7 +207,8 @@ class Backbone(keras.layers.Layer):
         sines, cosines = (ops.cast(half, self.compute_dtype) for half in table)
         return self._drop(sines, training=training), self._drop(cosines, training=training)
 
-    def _biases(self, index: int, segments: Any) -> Biases:
+    def layer_biases(self, index: int, segments: Any = None) -> Biases:
+        """What a layer adds to its queries; without segments, those are left out."""
         content, position, segment = (
             bias[index] if self.config.untie_biases else ops.convert_to_tensor(bias)
             for bias in (self.content_bias, self.position_bias, self.segment_bias)

@@ -66,9 +66,52 @@ class Block(keras.layers.Layer):
         A stream that is not given or not wanted is left out. `table`: sines and cosines of `distance_table`.
         `target_mask` [B, T]: 0 where a target is padding. `seed` uint32 [2] of the dropout; None: no dropout.
         """
+        known = [self.keys_and_values(hidden) for hidden in (memory, content) if hidden is not None]
+        keys, values = (
+            known[0] if len(known) == 1 else (ops.concatenate(both, axis=3) for both in zip(*known, strict=True))
+        )
+        return self.attend(
+            content,
+            query,
+            keys=keys,
+            values=values,
+            distant=self.position_keys(table),
+            biases=biases,
+            content_view=content_view,
+            query_view=query_view,
+            target_mask=target_mask,
+            content_wanted=content_wanted,
+            seed=seed,
+        )
+
+    def keys_and_values(self, hidden: Any) -> tuple[Any, Any]:
+        """[B, L, D] -> keys and values, [X, H, C, L, d] each."""
+        keys, values = (
+            to_heads(hidden, self._weight(f"rel_attn/{role}/kernel"), directions=self.directions) for role in "kv"
+        )
+        return keys, values
+
+    def position_keys(self, table: tuple[Any, Any]) -> Any:
+        """Sines and cosines of `distance_table` -> the keys of distances [X, H, R, d]."""
+        return position_keys(*table, self._weight("rel_attn/r/kernel"), directions=self.directions)
+
+    def attend(
+        self,
+        content: Any,
+        query: Any = None,
+        *,
+        keys: Any,
+        values: Any,
+        distant: Any,
+        biases: Biases,
+        content_view: View,
+        query_view: View | None = None,
+        target_mask: Any = None,
+        content_wanted: bool = True,
+        seed: Any = None,
+    ) -> list[Any]:
+        """As a call, with the keys and values that are attended to, and the keys of distances."""
         draws = None if seed is None else Draws(seed)
-        keys, values = self._keys_and_values(content, memory)
-        distant = position_keys(*table, self._weight("rel_attn/r/kernel"), directions=self.directions)
         look = partial(self._look, keys=keys, values=values, distant=distant, biases=biases, draws=draws)
         streams = []
         if query is not None:
@@ -82,18 +125,6 @@ class Block(keras.layers.Layer):
 
     def _weight(self, name: str) -> Any:
         return ops.convert_to_tensor(self.reference_weights[name])
-
-    def _keys_and_values(self, content: Any, memory: Any) -> tuple[Any, Any]:
-        heads = [
-            [
-                to_heads(hidden, self._weight(f"rel_attn/{role}/kernel"), directions=self.directions)
-                for hidden in (memory, content)
-                if hidden is not None
-            ]
-            for role in "kv"
-        ]
-        keys, values = (ops.concatenate(parts, axis=3) if len(parts) > 1 else parts[0] for parts in heads)
-        return keys, values
 
     def _look(
         self,

@@ -51,15 +51,17 @@ def training_batches(
     return _side_by_side(read, manifest, first=start, last=steps, seed=seed, orders=orders)
 
 
-def validation_batches(data: str, manifest: Manifest) -> tuple[tf.data.Dataset, int]:
-    """Every record of a data set once, its shards side by side; and the rows of a batch.
+def validation_batches(
+    data: str, manifest: Manifest, *, most_rows: int = VALIDATION_ROWS
+) -> tuple[tf.data.Dataset, int]:
+    """Every record of a data set once, its shards side by side; and the rows of a batch, `most_rows` at most.
 
     Orders are the stored ones, where there are any. Slots that have nothing more to read go on with rows that have no
     target.
     """
     rows = rows_per_slot(manifest)
     lengths = _lengths(manifest)
-    slots = min(sum(1 for length in lengths if length), max(1, VALIDATION_ROWS // rows))
+    slots = min(sum(1 for length in lengths if length), max(1, most_rows // rows))
     if not slots:
         raise UserError(f"{data} holds no record; it was made from too little text")
     stretches = plan(lengths, slots=slots, steps=None)

@@ -27,13 +27,14 @@ class HeldOut:
         self.batches, rows = validation_batches(path, held_out)
         counts = _piece_counts(data, manifest)
         with naming_damage(path, held_out):  # every record is read here
-            self.unigram = unigram_losses(self.batches, counts)
+            self.unigram = unigram_losses(self.batches, counts, objective=trainer.objective)
         if isinstance(manifest, reference.Original):
             del self.unigram["unigram_loss"]
         self.validator = Pretrainer(
             trainer.backbone,
             trainer.head,
             corpus=manifest.settings,
+            objective=trainer.objective.name,
             rows=rows,
             memory_length=trainer.memory_length,
             name="validator",

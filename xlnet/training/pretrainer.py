@@ -1,6 +1,6 @@
-"""The model that is pretrained: two-stream attention and a language model head, with memories as its state.
+"""The model that is pretrained: the transformer and a language model head, with memories as its state.
 
-Source: Yang et al. 2019, sections 2.2 to 2.5; reference: function_builder.py, two_stream_loss.
+Source: Yang et al. 2019, sections 2.2 to 2.5; reference: function_builder.py.
 """
 
 from typing import Any
@@ -12,15 +12,15 @@ from keras import ops
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.model.backbone import Backbone
 from xlnet.model.heads import LanguageModelHead
-from xlnet.model.permutation import target_positions, visible, visible_from
 from xlnet.training import steps
-from xlnet.vocab import CLS, SEP
+from xlnet.training.objectives import OBJECTIVES, Objective
 
 
 class Pretrainer(keras.Model):
-    """Two-stream attention over batches of records; each row's memories stay with it from step to step.
+    """An objective over batches of records; each row's memories stay with it from step to step.
 
-    Called with a batch (see `training.data`), it returns the losses [rows, predictions] and which of them count.
+    Called with a batch (see `training.data`), it returns losses, counts and targets, [rows, targets] each.
+    `objective`: one of `training.objectives`.
     `parts`: a batch is trained on in so many parts, one after the other, whose gradients are added.
     Two of them may share backbone and head: one trains, the other measures, each with memories of its own.
     """
@@ -31,6 +31,7 @@ class Pretrainer(keras.Model):
         head: LanguageModelHead,
         *,
         corpus: CorpusSettings,
+        objective: str = "permutation",
         rows: int,
         memory_length: int,
         parts: int = 1,
@@ -40,6 +41,9 @@ class Pretrainer(keras.Model):
         self.backbone = backbone
         self.head = head
         self.corpus = corpus
+        self.objective: Objective = OBJECTIVES[objective](corpus)
+        for weight in self.objective.untrained(backbone):
+            weight.trainable = False
         self.memory_length = memory_length
         self.parts = parts
         self.target_loss = keras.metrics.Mean(name="target_loss")
@@ -52,41 +56,24 @@ class Pretrainer(keras.Model):
         ]
 
     def call(self, batch: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Losses of the targets, with the memories carried over to the next batch."""
+        """Losses of the targets, which of them count, and the targets; memories are carried over to the next batch."""
         losses, counts, new = self.row_losses(batch, self.carried(batch), training=training)
         for memory, value in zip(self.memories, new, strict=True):
             memory.assign(value)
-        return {"losses": losses, "counts": counts}
+        return {"losses": losses, "counts": counts, "targets": self.objective.targets(batch)[0]}
 
     def row_losses(
         self, batch: dict[str, Any], memories: list[Any] | None, *, training: bool
     ) -> tuple[Any, Any, list[Any]]:
         """Of some rows and their memories: losses [B, T] of the targets, which of them count [B, T], new memories."""
-        is_target, is_functional, positions, counts = self._targets(batch)
-        sight = {"reuse_length": self.corpus.reuse_length}
-        hidden, new = self.backbone.two_stream(
-            batch["pieces"],
-            batch["segments"],
-            visible=visible(batch["order"], is_target, is_functional, **sight),
-            query_visible=visible_from(positions, batch["order"], is_target, is_functional, **sight),
-            target_positions=positions,
-            target_mask=counts,
-            memories=memories,
-            memory_length=self.memory_length,
-            reuse_length=self.corpus.reuse_length,
-            training=training,
+        losses, new = self.objective.losses(
+            self.backbone, self.head, batch, memories, memory_length=self.memory_length, training=training
         )
-        return self.head.loss(hidden, ops.take_along_axis(batch["pieces"], positions, axis=1)), counts, new or []
-
-    def _targets(self, batch: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
-        pieces = batch["pieces"]
-        is_functional = ops.logical_or(ops.equal(pieces, SEP), ops.equal(pieces, CLS))
-        is_target = ops.logical_and(ops.cast(batch["is_target"], "bool"), ops.logical_not(is_functional))
-        return is_target, is_functional, *target_positions(is_target, self.corpus.predictions)
+        return losses, self.objective.targets(batch)[1], new or []
 
     def target_count(self, batch: dict[str, Any]) -> Any:
         """How many targets of a batch count: what its loss is the mean over, float32 []."""
-        return ops.sum(ops.cast(self._targets(batch)[3], "float32"))
+        return ops.sum(self.objective.targets(batch)[1])
 
     def carried(self, batch: dict[str, Any]) -> list[Any] | None:
         """The memories, empty in the rows whose stream begins here."""
@@ -131,7 +118,7 @@ def build(model: Pretrainer, *, rows: int) -> None:
     model.empty_memories()
 
 
-def unigram_losses(batches: Any, counts: np.ndarray) -> dict[str, float]:
+def unigram_losses(batches: Any, counts: np.ndarray, *, objective: Objective) -> dict[str, float]:
     """What a model that knows only how often pieces occur would lose on the targets of the batches, in nats.
 
     `unigram_loss` counts pieces in the training text (add-one smoothed), as any model must; `unigram_loss_own`
@@ -139,9 +126,8 @@ def unigram_losses(batches: Any, counts: np.ndarray) -> dict[str, float]:
     """
     own = np.zeros(len(counts), np.int64)
     for batch in batches:
-        pieces = np.asarray(batch["pieces"])
-        targets = pieces[np.asarray(batch["is_target"]) & (pieces != SEP) & (pieces != CLS)]
-        own += np.bincount(targets, minlength=len(counts))
+        targets, counted = (ops.convert_to_numpy(values) for values in objective.targets(batch))
+        own += np.bincount(targets[counted > 0], minlength=len(counts))
     share = own / max(1, own.sum())
     trained = (counts + 1) / (counts.sum() + len(counts))
     seen = own > 0
