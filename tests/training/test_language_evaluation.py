@@ -7,6 +7,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from xlnet import cli
 from xlnet.corpus import layouts
@@ -20,11 +21,27 @@ from xlnet.text import Tokenizer
 from xlnet.training.held_out import HeldOut
 from xlnet.training.language_evaluation import characters_of_pieces, evaluate_language_model
 from xlnet.training.pretrainer import Pretrainer, build
+from xlnet.training.pretraining import pretrain
+from xlnet.training.settings import PretrainingSettings
 
 CONFIG = ModelConfig(
     vocab_size=500, layers=2, model_dim=16, heads=2, head_dim=8, feedforward_dim=32, initializer_stddev=0.3
 )
 CAUSAL = dataclasses.replace(CONFIG, attention="uni")
+TRAINED = dataclasses.replace(CONFIG, model_dim=32, head_dim=16, initializer_stddev=0.1)
+RUN = PretrainingSettings(
+    objective="causal",
+    batch_size=4,
+    steps=10,
+    memory_length=12,
+    learning_rate=1e-2,
+    warmup_steps=2,
+    accumulation_steps=2,
+    jit_compile=False,
+    log_interval=5,
+    validation_interval=10,
+    checkpoint_interval=5,
+)
 
 
 def save(directory, config, vocabulary, *, memory_length=16) -> str:
@@ -144,3 +161,48 @@ def test_what_does_not_fit_is_one_line(models, small_data, vocabulary, golden, t
         measure(foreign, small_data)
     with pytest.raises(UserError, match="does not exist"):
         measure(str(tmp_path / "none"), small_data)
+
+
+@pytest.fixture(scope="module")
+def causal_run(small_data, tmp_path_factory):
+    """A causal run of ten steps, with all that came on the way."""
+    output = str(tmp_path_factory.mktemp("run") / "causal")
+    return output, pretrain(data=small_data, validation=small_data, output=output, settings=RUN, model=TRAINED)
+
+
+@pytest.mark.slow
+def test_a_causal_run_learns_and_its_held_out_loss_is_what_evaluation_finds(causal_run, small_data):
+    output, summary = causal_run
+    assert summary["validation_loss"] < np.log(500) - 0.2
+    assert summary["unigram_loss_own"] < summary["unigram_loss"]
+    found = measure(f"{output}/model", small_data)
+    assert found["nats_per_piece"] == pytest.approx(summary["validation_loss"], rel=1e-5)
+    assert found["objective"] == "causal"
+    assert found["memory_length"] == 12
+
+
+@pytest.mark.slow
+def test_a_causal_run_that_was_stopped_goes_on_to_the_same_weights(causal_run, small_data, tmp_path):
+    whole, _ = causal_run
+    stopped = tmp_path / "stopped"
+    shutil.copytree(whole, stopped)
+    for name in ("model", "checkpoints/step-00000010"):
+        shutil.rmtree(stopped / name)
+    (stopped / "summary.json").unlink()
+    pretrain(data=small_data, validation=small_data, output=str(stopped), settings=RUN, model=TRAINED)
+    one, other = (load_file(f"{folder}/model/model.safetensors") for folder in (whole, stopped))
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def test_a_run_of_another_objective_does_not_go_on(causal_run, small_data, tmp_path):
+    stopped = tmp_path / "stopped"
+    shutil.copytree(causal_run[0], stopped)
+    (stopped / "summary.json").unlink()
+    with pytest.raises(UserError, match=r"made with model\.attention 'uni', this run has 'bi'"):
+        pretrain(
+            data=small_data,
+            output=str(stopped),
+            settings=dataclasses.replace(RUN, objective="permutation"),
+            model=TRAINED,
+        )

@@ -20,6 +20,7 @@ def build_trainer(
         backbone,
         LanguageModelHead(backbone),
         corpus=corpus,
+        objective=settings.objective,
         rows=settings.batch_size,
         memory_length=settings.memory_length,
         parts=settings.accumulation_steps,

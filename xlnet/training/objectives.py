@@ -33,6 +33,11 @@ class Permutation:
         """Pieces of a window that the model reads."""
         return self.corpus.sequence_length
 
+    @property
+    def queries(self) -> int | None:
+        """Places of the query stream in a row; None: there is none."""
+        return self.corpus.predictions
+
     def untrained(self, backbone: Backbone) -> list[Any]:
         """The weights that it has no use for."""
         return []
@@ -92,6 +97,11 @@ class Causal:
     def length(self) -> int:
         """Pieces of a window that the model reads."""
         return self.corpus.reuse_length
+
+    @property
+    def queries(self) -> int | None:
+        """Places of the query stream in a row; None: there is none."""
+        return None
 
     def untrained(self, backbone: Backbone) -> list[Any]:
         """The weights that it has no use for: there is no query stream, and text is one segment."""

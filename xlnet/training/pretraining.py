@@ -11,11 +11,12 @@ import keras
 
 from xlnet.model import flops
 from xlnet.model.config import ModelConfig
-from xlnet.training import hardware, pretraining_output, run_identity
+from xlnet.training import hardware, objectives, pretraining_output, run_identity
 from xlnet.training.building import build_trainer
 from xlnet.training.clock import Clock
 from xlnet.training.held_out import HeldOut
 from xlnet.training.loop import Loop
+from xlnet.training.pretrainer import Pretrainer
 from xlnet.training.pretraining_data import TrainingData
 from xlnet.training.run_checkpoints import RunCheckpoints
 from xlnet.training.run_metrics import RunMetrics, Work
@@ -42,7 +43,8 @@ def pretrain(
     clock = Clock()
     run_identity.refuse_foreign(output)
     train = TrainingData(data, settings)
-    config = dataclasses.replace(model, vocab_size=train.manifest.vocabulary["size"])
+    config = objectives.fit(model, objective=settings.objective, memory_length=settings.memory_length)
+    config = dataclasses.replace(config, vocab_size=train.manifest.vocabulary["size"])
     fixed = run_identity.fixed_by(settings, config=config, data=train)
     keras.utils.set_random_seed(settings.seed)
     trainer = build_trainer(settings, config=config, corpus=train.corpus, init=init)
@@ -50,7 +52,7 @@ def pretrain(
     checkpoints = RunCheckpoints(output, trainer=trainer, settings=settings, fixed=fixed)
     start = checkpoints.restore()
     run_identity.claim(output, fixed)
-    work = _work(config, train)
+    work = _work(trainer, settings)
     metrics = RunMetrics(output, trainer=trainer, start=start, work=work, clock=clock, peak=_peak(settings))
     skipped = Skipped(output, optimizer=trainer.optimizer, batch_at=train.batch)
     loop = Loop(
@@ -80,13 +82,16 @@ def pretrain(
         )
 
 
-def _work(config: ModelConfig, data: TrainingData) -> Work:
-    rows, corpus = data.settings.batch_size, data.corpus
-    memory = data.settings.memory_length
+def _work(trainer: Pretrainer, settings: PretrainingSettings) -> Work:
+    rows, objective = settings.batch_size, trainer.objective
     operations = flops.of_step(
-        config, rows=rows, length=corpus.sequence_length, memory=memory, predictions=corpus.predictions
+        trainer.backbone.config,
+        rows=rows,
+        length=objective.length,
+        memory=settings.memory_length,
+        predictions=objective.queries,
     )
-    return Work(pieces=rows * corpus.sequence_length, operations=operations)
+    return Work(pieces=rows * objective.length, operations=operations)
 
 
 def _peak(settings: PretrainingSettings) -> Callable[[], float] | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from xlnet.errors import require
 
 DECAYS = ("polynomial", "cosine")
+OBJECTIVES = ("permutation", "causal")
 OPTIMIZERS = ("adamw", "reference")
 ORDERS = ("stored", "on-the-fly")
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -58,6 +59,7 @@ class OptimizerSettings:
 class PretrainingSettings(OptimizerSettings):
     """How a model is pretrained. The shape of its input comes with the data."""
 
+    objective: str = "permutation"  # "causal": every next piece from left to right, as a Transformer-XL
     batch_size: int = 32  # rows; half of them backward where the data are bidirectional
     steps: int = 500_000
     memory_length: int = 384
@@ -83,5 +85,6 @@ class PretrainingSettings(OptimizerSettings):
             require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
         require(self.memory_length >= 0, "memory_length", self.memory_length, "0 or more")
         require(0 <= self.seed < 2**32, "seed", self.seed, "a number from 0 to 2^32 - 1")
+        require(self.objective in OBJECTIVES, "objective", self.objective, f"one of {', '.join(OBJECTIVES)}")
         require(self.orders in ORDERS, "orders", self.orders, f"one of {', '.join(ORDERS)}")
         require(self.precision in PRECISIONS, "precision", self.precision, f"one of {', '.join(PRECISIONS)}")
