@@ -9,14 +9,29 @@ from xlnet.errors import UserError
 from xlnet.flags import Parser
 
 SUMMARY = "compile, run, submit and schedule the whole chain as a Kubeflow pipeline"
+WATCHING = {
+    "list": "the runs and schedules there",
+    "status": "how a run there fares, step by step",
+    "logs": "what its steps said",
+    "cancel": "stop it",
+}
 CHAIN = ("corpus", "heldout", "task_train", "task_dev", "config")
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
     """What the verb takes."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="compile|run", parser_class=Parser)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
     _compile_flags(actions.add_parser("compile", help="write the pipeline's IR YAML"))
     _run_flags(actions.add_parser("run", help="run the whole chain here"))
+    _submit_flags(actions.add_parser("submit", help="run it on a Kubeflow cluster"))
+    _schedule_flags(actions.add_parser("schedule", help="run it there again and again; pause, resume, remove"))
+    for name, told in WATCHING.items():
+        parser = actions.add_parser(name, help=told)
+        if name != "list":
+            parser.add_argument("name", metavar="RUN", help="the run's name or id")
+        if name == "logs":
+            parser.add_argument("--step", metavar="NAME", help="of this step only")
+        _service_flags(parser)
 
 
 def _compile_flags(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +59,39 @@ def _run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", metavar="DIR", help="a folder in which runs find what earlier ones have made")
 
 
+def _submit_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--name", required=True, metavar="NAME", help="the run's; one of it that runs is not started again"
+    )
+    parser.add_argument("--parameters", required=True, metavar="FILE", help="as in configs/retraining.yaml, on gs://")
+    parser.add_argument("--pipeline-root", metavar="URI", help="where Kubeflow keeps small outputs")
+    _cluster_flags(parser)
+    _service_flags(parser)
+
+
+def _schedule_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", required=True, metavar="NAME", help="the schedule's")
+    parser.add_argument("--cron", metavar="CRON", help="'0 3 * * 1': Mondays at three, UTC")
+    parser.add_argument("--parameters", metavar="FILE", help="as in configs/retraining.yaml, on gs://")
+    parser.add_argument("--pipeline-root", metavar="URI", help="where Kubeflow keeps small outputs")
+    parser.add_argument("--max-concurrency", type=int, default=1, metavar="N", help="runs at a time (default 1)")
+    parser.add_argument("--catch-up", action="store_true", help="make up for times that were missed")
+    parser.add_argument("--even-unchanged", action="store_true", help="run also where no text, task or setting is new")
+    for name, told in (("pause", "let it rest"), ("resume", "let it go on"), ("remove", "end it")):
+        parser.add_argument(f"--{name}", dest="change", action="store_const", const=name, help=told)
+    _cluster_flags(parser)
+    _service_flags(parser)
+
+
+def _service_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", metavar="URL", help="the address of Kubeflow Pipelines (or KF_PIPELINES_ENDPOINT)")
+    parser.add_argument("--experiment", default="xlnet", metavar="NAME", help="the experiment (default xlnet)")
+    parser.add_argument("--namespace", metavar="NAME", help="of your profile, where several share the cluster")
+
+
 def run(parsed: argparse.Namespace) -> None:
     """What the verb does."""
-    {"compile": _compile, "run": _run}[parsed.action](parsed)
+    {"compile": _compile, "run": _run, "submit": _submit, "schedule": _schedule}.get(parsed.action, _watch)(parsed)
 
 
 def _compile(parsed: argparse.Namespace) -> None:
@@ -79,3 +124,69 @@ def _run(parsed: argparse.Namespace) -> None:
         raise UserError(f"--{missing[0].replace('_', '-')} is missing; give it, or --parameters")
     paths = local.run(parsed.output, **given, title=parsed.title or "XLNet run", **options)
     print_table(f"pipeline run {parsed.output}", paths)
+
+
+def _service(parsed: argparse.Namespace) -> Any:
+    from pipelines.kubeflow import Kubeflow
+
+    return Kubeflow(parsed.host, experiment=parsed.experiment, namespace=parsed.namespace)
+
+
+def _submit(parsed: argparse.Namespace) -> None:
+    from pipelines import parameters
+
+    told = parameters.read(parsed.parameters)
+    made = _service(parsed).submit(parsed.name, told, _cluster(parsed), root=parsed.pipeline_root)
+    print(f"run {made.name} ({made.id}) {made.state.lower()}{'' if made.is_new else ', it was there already'}")
+
+
+def _schedule(parsed: argparse.Namespace) -> None:
+    from pipelines import parameters
+
+    service = _service(parsed)
+    if parsed.change:
+        getattr(service, parsed.change)(parsed.name)
+        print(f"schedule {parsed.name}: {parsed.change}d")
+        return
+    if missing := [name for name in ("cron", "parameters") if not getattr(parsed, name)]:
+        raise UserError(f"--{missing[0]} is missing; give it, or --pause, --resume or --remove")
+    made = service.schedule(
+        parsed.name,
+        parsed.cron,
+        parameters.read(parsed.parameters, skip_unchanged=not parsed.even_unchanged),
+        _cluster(parsed),
+        root=parsed.pipeline_root,
+        concurrency=parsed.max_concurrency,
+        catches_up=parsed.catch_up,
+    )
+    print(f"schedule {made.name} ({made.id}){'' if made.is_new else ' stands already'}")
+
+
+def _watch(parsed: argparse.Namespace) -> None:
+    service = _service(parsed)
+    if parsed.action == "list":
+        runs, schedules = service.listed()
+        print_table(
+            "schedules", {plan.display_name: f"{plan.status} {plan.trigger.cron_schedule.cron}" for plan in schedules}
+        )
+        print_table(
+            "runs", {f"{run.display_name} ({run.run_id})": f"{run.state} {run.created_at:%F %R}" for run in runs}
+        )
+    elif parsed.action == "status":
+        _status(service.run(parsed.name))
+    elif parsed.action == "logs":
+        for step, text in service.logs(parsed.name, step=parsed.step):
+            print(f"== {step}\n{text.rstrip()}")
+    else:
+        run = service.cancel(parsed.name)
+        print(f"run {run.display_name} ({run.run_id}) was {str(run.state).lower()}; it is asked to end")
+
+
+def _status(run: Any) -> None:
+    from pipelines.kubeflow import steps
+
+    rows: dict[str, Any] = {"state": run.state, "error": run.error.message if run.error else None}
+    for task in steps(run):
+        told = f" {task.error.message}" if task.error else ""
+        rows[task.display_name] = f"{rows.get(task.display_name, '')} {task.state}{told}".strip()
+    print_table(f"run {run.display_name} ({run.run_id})", rows)
