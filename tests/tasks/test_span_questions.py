@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xlnet.errors import UserError
-from xlnet.tasks.span_questions import SPAN_SETS, Fault, read
+from xlnet.tasks.span_questions import SPAN_SETS, Fault, parse, read
 
 CONTEXT = "The dog saw the cat and the cat saw the dog."
 
@@ -33,7 +33,8 @@ def test_every_answer_is_kept_and_the_first_is_placed(file):
     assert found.answers == [["the cat", "cat"], []]
     assert found.spans.tolist() == [[24, 31], [-1, -1]]
     assert found.is_impossible.tolist() == [False, True]
-    assert found.is_learnable.all()
+    assert found.learnable().ids == found.ids
+    assert not found.learnable().left_out
     assert found.contexts == [CONTEXT]
     assert found.context.tolist() == [0, 0]
     assert not found.faults
@@ -59,7 +60,10 @@ def test_an_answer_that_is_nowhere_is_an_error_but_where_a_data_set_is_known_for
     found = read(path, "cmrc2018")
     assert found.faults == [Fault("q0", "missing", "the horse"), Fault("q1", "missing", "a bird")]
     assert found.spans.tolist() == [[-1, -1], [4, 7]]
-    assert found.is_learnable.tolist() == [False, True]
+    assert found.listed_faults() == {"missing": ["q0", "q1"]}
+    learnable = found.learnable()
+    assert (learnable.ids, learnable.left_out) == (["q1"], {"no answer in the context": 1})
+    assert learnable.spans.tolist() == [[4, 7]]
     assert not found.is_impossible.any()
 
 
@@ -69,7 +73,23 @@ def test_an_empty_question_is_an_error_but_where_a_data_set_is_known_for_it(file
         read(path)
     found = read(path, "cmrc2018")
     assert found.faults == [Fault("q0", "no question", "")]
-    assert not found.is_learnable.any()
+    with pytest.raises(UserError, match="of no question the answer is in its context"):
+        found.learnable()
+
+
+def test_without_answers_nothing_is_asked_of_them(file):
+    found = read(file({"id": "q0", "question": "Who?"}), labelled=False)
+    assert found.texts == ["Who?"]
+    with pytest.raises(UserError, match="has no answers; give labelled questions"):
+        _ = found.is_impossible
+
+
+def test_records_are_questions_without_answers():
+    records = [{"question": "Who?", "context": CONTEXT}, {"question": "When?", "context": CONTEXT, "id": "x"}]
+    found = parse(records, path="-", first_line=7)
+    assert (found.ids, found.texts, found.contexts) == (["7", "x"], ["Who?", "When?"], [CONTEXT] * 2)
+    with pytest.raises(UserError, match=r"-:8: context is None, wanted is a text"):
+        parse([*records[:1], {"question": "Who?"}], path="-", first_line=7)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """Windows against the reference's recorded features, and over whole data sets."""
 
-import io
 import json
 
 import numpy as np
 import pytest
-from sentencepiece import SentencePieceTrainer
 
 from xlnet.errors import UserError
 from xlnet.tasks.span_questions import NOWHERE, read
@@ -99,28 +97,6 @@ def test_every_answer_in_a_window_is_recovered_exactly_from_its_pieces(task_data
 
 def squeezed(text: str) -> str:
     return "".join(text.split())
-
-
-@pytest.fixture(scope="module")
-def characters():
-    """Makes a vocabulary of a text's characters, each a piece."""
-
-    def make(texts):
-        model = io.BytesIO()
-        SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
-            model_writer=model,
-            model_type="char",
-            vocab_size=20_000,
-            hard_vocab_limit=False,
-            character_coverage=1.0,
-            control_symbols=["<cls>", "<sep>", "<pad>", "<mask>", "<eod>"],
-            user_defined_symbols=["<eop>"],
-            minloglevel=2,
-        )
-        return model.getvalue()
-
-    return make
 
 
 def test_every_piece_of_a_context_is_in_a_window_and_has_most_context_in_one(golden, file_of):

@@ -89,10 +89,10 @@ class SpanAnswerer(keras.Model):
     """Backbone and span head.
 
     Its input is a dict of `pieces`, `segments`, `padding` and `excluded` int [B, L] (1: no answer begins or ends
-    there), and `cls` int [B], where <cls> stands, if it is not last. With `start` [B, L], 1 at the true start, its
-    output is a dict of log probabilities `start` and `end` [B, L]. Without, it is a beam: the best `start_log_probs`
-    [B, K] with their `starts`, and for each the best `end_log_probs` [B, K, M] with their `ends`. `impossible` [B], the
-    logit of there being no answer, is in both.
+    there), and `cls` int [B], where <cls> stands, if it is not last. With `start` int [B], the true starts counted from
+    the last position on, its output is a dict of log probabilities `start` and `end` [B, L]. Without, it is a beam: the
+    best `start_log_probs` [B, K] with their `starts`, and for each the best `end_log_probs` [B, K, M] with their
+    `ends`. `impossible` [B], the logit of there being no answer, is in both.
     """
 
     def __init__(
@@ -111,10 +111,11 @@ class SpanAnswerer(keras.Model):
         padding, excluded = inputs["padding"], inputs["excluded"]
         hidden, _ = self.backbone(inputs["pieces"], inputs["segments"], padding=padding, training=training)
         starts = self.head.starts(hidden, excluded)
-        cls = inputs.get("cls", ops.full_like(excluded[:, 0], excluded.shape[1] - 1))
+        last = excluded.shape[1] - 1
+        cls = inputs.get("cls", ops.full_like(excluded[:, 0], last))
         found = {IMPOSSIBLE: self.head.impossible(hidden, starts, cls, training=training)}
         if "start" in inputs:
-            true_start = ops.argmax(inputs["start"], axis=-1)[:, None]
+            true_start = last - ops.cast(inputs["start"], "int32")[:, None]
             return found | {"start": starts, "end": self.head.ends(hidden, true_start, excluded)[:, 0]}
         values, indices = ops.top_k(starts, self.start_top)
         ends = self.head.ends(hidden, indices, excluded)
@@ -130,11 +131,12 @@ class SpanAnswerer(keras.Model):
 def span_losses(outputs: dict[str, Any], *, start: Any, end: Any, impossible: Any) -> Any:
     """Losses in nats, float32 [B]: half that of start and end, half that of whether there is an answer.
 
-    `outputs` are a SpanAnswerer's with the true starts. `start` and `end` [B, L] are 1 at the true one, which is <cls>
-    where there is no answer; `impossible` [B] is 1 there.
+    `outputs` are a SpanAnswerer's with the true starts. `start` and `end` int [B] are counted from the last position
+    on, which is <cls>, where both are if there is no answer; `impossible` [B] is 1 then.
     """
+    last = outputs["start"].shape[1] - 1
     missed = -sum(
-        ops.sum(ops.where(ops.cast(true, "bool"), outputs[name], 0.0), axis=-1)
+        ops.take_along_axis(outputs[name], last - ops.cast(true, "int32")[:, None], axis=1)[:, 0]
         for name, true in (("start", start), ("end", end))
     )
     logits, none = outputs[IMPOSSIBLE], ops.cast(impossible, "float32")

@@ -12,6 +12,7 @@ KINDS = {
     "regression": "xlnet.tasks.regression:Regression",
     "multiple-choice": "xlnet.tasks.multiple_choice:MultipleChoice",
     "token-classification": "xlnet.tasks.token_classification:TokenClassification",
+    "question-answering": "xlnet.tasks.question_answering:QuestionAnswering",
 }
 SENTENCES = ("classification", "regression")  # of texts and pairs of texts
 

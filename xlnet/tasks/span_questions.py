@@ -4,10 +4,11 @@ Sources: Rajpurkar et al. 2016, 2018 (SQuAD 1.1, 2.0), Cui et al. 2019 (CMRC 201
 et al. 2020 (XQuAD); reference: run_squad.py, read_squad_examples.
 """
 
+import dataclasses
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -55,55 +56,90 @@ class Questions:
     context: NDArray[np.int32]  # of which context each question is [n]
     ids: list[str]
     texts: list[str]
-    answers: list[list[str]]  # every right answer; none of a question that cannot be answered
+    answers: list[list[str]] | None  # every right answer; none of a question that has none; None: nothing is known
     spans: NDArray[np.int32]  # characters of the first answer that is in the context, half open [n, 2], or NOWHERE
     faults: list[Fault]
+    left_out: dict[str, int] = field(default_factory=dict)  # why -> how many
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    def where(self, row: int) -> str:
+        """The file and question, for messages."""
+        return f"{self.path}: question {self.ids[row]!r}"
+
+    @property
+    def golds(self) -> list[list[str]]:
+        """Every right answer of each question. Raises UserError where nothing is known of them."""
+        if self.answers is None:
+            raise UserError(f"{self.path} has no answers; give labelled questions")
+        return self.answers
+
     @property
     def is_impossible(self) -> NDArray[np.bool_]:
         """Which questions cannot be answered [n]."""
-        return np.array([not answers for answers in self.answers], bool)
+        return np.array([not answers for answers in self.golds], bool)
 
-    @property
-    def is_learnable(self) -> NDArray[np.bool_]:
-        """Which questions a model can learn from [n]: not those with a text but nowhere an answer."""
-        asked = np.array([bool(text.strip()) for text in self.texts], bool)
-        return asked & (self.is_impossible | (self.spans[:, 0] != NOWHERE))
+    def learnable(self) -> "Questions":
+        """The questions that a model can learn from; the others are counted in `left_out`."""
+        is_asked = np.array([bool(text.strip()) for text in self.texts], bool)
+        is_placed = self.is_impossible | (self.spans[:, 0] != NOWHERE)
+        rows = np.flatnonzero(is_asked & is_placed)
+        if not len(rows):
+            raise UserError(f"{self.path}: of no question the answer is in its context; give others to learn from")
+        counts = {"no question": int((~is_asked).sum()), "no answer in the context": int((is_asked & ~is_placed).sum())}
+        return dataclasses.replace(
+            self,
+            context=self.context[rows],
+            ids=[self.ids[row] for row in rows],
+            texts=[self.texts[row] for row in rows],
+            answers=[self.golds[row] for row in rows],
+            spans=self.spans[rows],
+            left_out={name: count for name, count in counts.items() if count},
+        )
+
+    def listed_faults(self) -> dict[str, list[str]]:
+        """Of each kind of fault the ids of the questions."""
+        kinds = sorted({fault.kind for fault in self.faults})
+        return {kind: [fault.id for fault in self.faults if fault.kind == kind] for kind in kinds}
 
 
-def read(path: str, data_set: str = "squad2") -> Questions:
-    """The questions of a file of a data set, a name of SPAN_SETS.
+def read(path: str, data_set: str = "squad2", *, labelled: bool = True) -> Questions:
+    """The questions of a file of a data set, a name of SPAN_SETS; without their answers unless `labelled`.
 
     An answer that does not stand where the file says is taken from the nearest place where it does, and is one of
     `faults`. Raises UserError, with the file and the question's id, for an answer that is nowhere in its context
     (unless the data set is known for it: then the fault is listed), an empty context or question, an id that comes
     twice, and what is not of the layout; with the line for broken JSON.
     """
-    known = SPAN_SETS[data_set]
-    reader = _Reader(path, known, data_set)
+    reader = _Reader(path, SPAN_SETS[data_set], data_set, labelled=labelled)
     for article in _list(_content(path), "data", path):
         for paragraph in _list(article, "paragraphs", path):
             reader.add(paragraph)
     if not reader.ids:
         raise UserError(f"{path} holds no question; give a file of {data_set}")
-    return Questions(
-        path=path,
-        contexts=reader.contexts,
-        context=np.array(reader.context, np.int32),
-        ids=reader.ids,
-        texts=reader.texts,
-        answers=reader.answers,
-        spans=np.array(reader.spans, np.int32).reshape(-1, 2),
-        faults=reader.faults,
-    )
+    return reader.questions()
+
+
+def parse(records: Sequence[Mapping[str, Any]], *, path: str, first_line: int = 1) -> Questions:
+    """Questions without answers from JSON objects with `question`, `context` and, where there is one, `id`.
+
+    They are lines of `path` from `first_line` on. Raises UserError, with file and line, for a bad one.
+    """
+    reader = _Reader(path, SPAN_SETS["squad2"], "squad2", labelled=False)
+    for line, record in enumerate(records, start=first_line):
+        for key in ("question", "context"):
+            found = record.get(key)
+            if not isinstance(found, str) or not found.strip():
+                raise UserError(f"{path}:{line}: {key} is {found!r}, wanted is a text")
+        reader.contexts.append(record["context"])
+        reader.ask({"id": record.get("id", str(line)), "question": record["question"]}, record["context"])
+    return reader.questions()
 
 
 class _Reader:
-    def __init__(self, path: str, known: SpanSet, name: str) -> None:
-        self.path, self.known, self.name = path, known, name
+    def __init__(self, path: str, known: SpanSet, name: str, *, labelled: bool) -> None:
+        self.path, self.known, self.name, self.labelled = path, known, name, labelled
         self.contexts: list[str] = []
         self.context: list[int] = []
         self.ids: list[str] = []
@@ -112,6 +148,18 @@ class _Reader:
         self.spans: list[tuple[int, int]] = []
         self.faults: list[Fault] = []
         self.seen: set[str] = set()
+
+    def questions(self) -> Questions:
+        return Questions(
+            path=self.path,
+            contexts=self.contexts,
+            context=np.array(self.context, np.int32),
+            ids=self.ids,
+            texts=self.texts,
+            answers=self.answers if self.labelled else None,
+            spans=np.array(self.spans, np.int32).reshape(-1, 2),
+            faults=self.faults,
+        )
 
     def add(self, paragraph: Any) -> None:
         questions = _list(paragraph, "qas", self.path)
@@ -132,7 +180,7 @@ class _Reader:
         if not text.strip():
             self.found(name, "no question", "", f"question {name!r} is empty; fill it or remove it")
         self.seen.add(name)
-        answers = list(self.answers_of(name, question))
+        answers = list(self.answers_of(name, question)) if self.labelled else []
         places = [self.place(name, context, *answer) for answer in answers]
         self.ids.append(name)
         self.texts.append(text)

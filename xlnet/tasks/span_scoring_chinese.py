@@ -20,8 +20,10 @@ def normalized(answer: str) -> str:
 
 def segments(answer: str) -> list[str]:
     """What F1 counts: Chinese characters, and words of what stands between them."""
-    parts = CHINESE.split(normalized(answer))
-    return [segment for part in parts for segment in ([part] if CHINESE.fullmatch(part) else words(part))]
+    found: list[str] = []
+    for part in filter(None, CHINESE.split(normalized(answer))):
+        found += [part] if CHINESE.fullmatch(part) else words(part)
+    return found
 
 
 def exact(gold: str, predicted: str) -> float:

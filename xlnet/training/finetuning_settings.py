@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from xlnet.errors import UserError, require
 from xlnet.settings import suggestion
 from xlnet.tasks import known, registry, sentence
+from xlnet.tasks.span_questions import SPAN_SETS
 from xlnet.training.settings import OptimizerSettings
 
 SUMMARIES = ("last", "first", "mean", "attn")
@@ -21,6 +22,12 @@ class FinetuningSettings:
     header: bool | None = None  # None: there is one when a column is asked for by name
     sequence_length: int = 128
     option_length: int = 128  # pieces of a question with an option, at most; the passage gets the rest of a row
+    stride: int = 128  # of question answering: pieces from a window's first to that of the next
+    question_length: int = 64  # pieces of a question, at most; the context gets the rest of a window
+    answer_length: int = 64  # pieces of an answer, at most
+    best_answers: int = 5  # how many are told
+    start_top: int = 5  # starts that are tried for an answer
+    end_top: int = 5  # ends that are tried for each start
     epochs: int = 3
     steps: int | None = None  # instead of epochs
     batch_size: int = 32
@@ -37,12 +44,14 @@ class FinetuningSettings:
     jit_compile: bool = True  # False: slower steps that start at once, for small runs
 
     def __post_init__(self) -> None:
-        names = [*registry.KINDS, *known.DATA_SETS]
+        names = [*registry.KINDS, *known.DATA_SETS, *SPAN_SETS]
         if self.task not in names:
             raise UserError(f"task is {self.task!r}, wanted is one of {', '.join(names)}{suggestion(self.task, names)}")
         require(self.summary in SUMMARIES, "summary", self.summary, f"one of {', '.join(SUMMARIES)}")
         require(self.sequence_length >= 8, "sequence_length", self.sequence_length, "8 pieces or more")
         require(self.option_length >= 1, "option_length", self.option_length, "1 piece or more")
+        for name in ("stride", "question_length", "answer_length", "best_answers", "start_top", "end_top"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
         require(self.steps is None or self.steps >= 1, "steps", self.steps, "1 or more")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
@@ -54,11 +63,13 @@ class FinetuningSettings:
     @property
     def data_set(self) -> str | None:
         """The published data set that `task` names, if it does."""
-        return self.task if self.task in known.DATA_SETS else None
+        return self.task if self.task in known.DATA_SETS or self.task in SPAN_SETS else None
 
     @property
     def kind(self) -> str:
         """The kind of task."""
+        if self.task in SPAN_SETS:
+            return "question-answering"
         return known.DATA_SETS[self.task].task if self.task in known.DATA_SETS else self.task
 
     @property
