@@ -20,6 +20,7 @@ from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import load_config, load_weights, reference_variables, save_model
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead, SequenceClassifier
+from xlnet.model.token_classifier import TokenClassifier
 from xlnet.serving.predictor import Predictor
 
 HERE = Path(__file__).resolve().parent
@@ -37,6 +38,7 @@ OURS = {  # name -> the class of theirs, configuration and head of ours
     "last": ("XLNetForSequenceClassification", CONFIG, {"classes": CLASSES, "summary": "last", "projection": True}),
     "mean": ("XLNetForSequenceClassification", TIED, {"classes": CLASSES, "summary": "mean", "projection": False}),
     "rating": ("XLNetForSequenceClassification", CONFIG, {"classes": None, "summary": "first", "projection": True}),
+    "labels": ("XLNetForTokenClassification", CONFIG, {"classes": CLASSES}),
 }
 MADE = {  # name -> the class of theirs, and its settings
     "theirs": ("XLNetLMHeadModel", {}),
@@ -44,6 +46,7 @@ MADE = {  # name -> the class of theirs, and its settings
     "their-relu": ("XLNetLMHeadModel", {"ff_activation": "relu", "clamp_len": 5}),
     "their-classes": ("XLNetForSequenceClassification", {"num_labels": 3, "summary_type": "first"}),
     "their-rating": ("XLNetForSequenceClassification", {"num_labels": 1}),
+    "their-labels": ("XLNetForTokenClassification", {"num_labels": 5}),
 }
 RECORDED = {  # runs of the reference's heads -> the class of theirs, its summary
     "cls_last": ("XLNetForSequenceClassification", "last"),
@@ -129,6 +132,10 @@ def save_ours(place: Path, config: ModelConfig, head: dict[str, Any] | None, voc
     if head is None:
         backbone = Backbone(config)
         model: keras.layers.Layer = keras.Sequential([backbone, LanguageModelHead(backbone)])
+    elif "summary" not in head:
+        model = TokenClassifier(config, classes=len(head["classes"]))
+        columns = {"word": "0", "label": "3"}
+        head = head | {"task": "token-classification", "sequence_length": 12, "columns": columns}
     else:
         classes = head["classes"]
         model = SequenceClassifier(
@@ -196,6 +203,7 @@ def peer(tmp_path_factory, vocabulary, golden) -> Path:
 
 def difference(place: Path, directory: str) -> float:
     theirs = np.load(place / "outputs.npz")["logits"]
+    theirs = theirs if theirs.shape[-1] == 500 else theirs.reshape(len(theirs), -1)  # of labels: of every piece
     ours = our_answers(directory, dict(np.load(place / "inputs.npz")))
     assert ours.shape == theirs.shape
     assert theirs.std() > 0.1

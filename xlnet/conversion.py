@@ -103,7 +103,7 @@ def _write_directory(found: Input, output: str) -> list[str]:
 
 
 def _taken(head: Mapping[str, Any]) -> str:
-    return f"{head['classes']}, {head['summary']}, sequence_length {head['sequence_length']}"
+    return ", ".join(f"{name} {head[name]}" for name in ("classes", "summary", "sequence_length") if name in head)
 
 
 def _with_mask_embedding(
@@ -136,7 +136,7 @@ def _write_checkpoint(found: Input, output: str, task: str) -> list[str]:
     if found.text["lower"] or found.text["keep_accents"]:
         notes.append(f"text was normalised with {found.text}; pass the same to the reference (--uncased)")
     if found.head is not None and found.kind != TENSORFLOW:
-        notes.append(f"classes, from 0: {found.head['classes']}; summary {found.head['summary']}; task name {task!r}")
+        notes.append(f"{_taken(found.head)}, task name {task!r}: the checkpoint has no place for them")
     return notes
 
 

@@ -116,21 +116,26 @@ def _read_checkpoint(path: str, assumed: Assumptions) -> Input:
 
 def _assumed_head(weights: Mapping[str, np.ndarray], assumed: Assumptions, *, path: str) -> dict[str, Any] | None:
     kind = reference_names.head_of(weights)
-    if kind not in ("classification", "regression"):
+    if kind is None or kind not in DEFAULTS:
         return None
     kernel = next(name for name in weights if re.fullmatch(reference_names.HEADS[kind], name))
     by_attention = f"{reference_names.SUMMARY}summary_bias" in weights
-    return {
-        "task": kind,
-        "classes": _classes(weights[kernel].shape[-1], assumed, path=path) if kind == "classification" else None,
-        "summary": "attn" if by_attention else assumed.summary,
-        "projection": f"{reference_names.SUMMARY}summary/kernel" in weights,
-        "sequence_length": assumed.sequence_length,
-        "columns": dict(COLUMNS),
-    }
+    head: dict[str, Any] = {"task": kind, "sequence_length": assumed.sequence_length, **DEFAULTS[kind]}
+    if kind in ("classification", "token-classification"):
+        head["classes"] = _classes(weights[kernel].shape[-1], assumed, path=path)
+    if kind != "token-classification":
+        head["summary"] = "attn" if by_attention else assumed.summary
+        head["projection"] = f"{reference_names.SUMMARY}summary/kernel" in weights
+    return head
 
 
 COLUMNS = {"text": "text", "pair": None, "label": "label", "header": None}
+DEFAULTS: dict[str, dict[str, Any]] = {  # kinds of heads that answer here -> what no other file says of them
+    "classification": {"columns": COLUMNS},
+    "regression": {"columns": COLUMNS, "classes": None},
+    "multiple-choice": {"option_length": 128},  # as in run_race.py
+    "token-classification": {"columns": {"word": "0", "label": "-1"}},
+}
 
 
 def _classes(count: int, assumed: Assumptions, *, path: str) -> list[str]:
@@ -175,12 +180,11 @@ EXACT_GELU = (
 def _head(
     content: Mapping[str, Any], tokenizer: Mapping[str, Any], assumed: Assumptions, *, kind: str | None, where: str
 ) -> dict[str, Any] | None:
-    if kind not in ("classification", "regression"):
+    if kind is None or kind not in DEFAULTS:
         return None
     head = hugging_face_folders.read_head(content, tokenizer, kind=kind, where=where)
     head["sequence_length"] = head["sequence_length"] or assumed.sequence_length
-    head["columns"] = head["columns"] or dict(COLUMNS)
-    return head
+    return head | {name: value for name, value in DEFAULTS[kind].items() if head[name] is None}
 
 
 def _arrays(path: str) -> dict[str, np.ndarray]:

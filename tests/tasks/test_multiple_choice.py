@@ -86,8 +86,9 @@ def test_a_model_answers_objects_as_it_answers_files(run):
     predictor = Predictor.load(f"{folder}/run/model")
     task = predictor.task
     content = storage.read_json(race.read(f"{folder}/dev").where(0).partition(": question")[0])
-    del content["answers"]
-    examples = task.parse([content], path="-")
+    asked = zip(content["questions"], content["options"], strict=True)
+    records = [{"article": content["article"], "question": one, "options": options} for one, options in asked]
+    examples = task.parse(records, path="-")
     features = predictor.features(examples)
     assert features.targets == {}
     found = task.answers(examples, features, predictor.outputs(features.inputs))

@@ -27,6 +27,12 @@ def write(path: Path, content) -> str:
     return str(path)
 
 
+def record(number: int) -> dict:
+    """One of the passage's questions alone, as prediction is asked it."""
+    question, options = PASSAGE["questions"][number], PASSAGE["options"][number]
+    return {"article": PASSAGE["article"], "question": question, "options": options}
+
+
 @pytest.fixture
 def recorded(golden, tmp_path):
     """What was recorded, and the questions of its files."""
@@ -88,8 +94,7 @@ def test_a_question_may_have_any_number_of_options(tmp_path, golden):
     assert made["pieces"].shape == (2, 3, 32)
     is_none = made["padding"].all(axis=2)
     assert is_none.tolist() == [[False, False, True], [False, False, False]]
-    one = PASSAGE | {name: PASSAGE[name][:1] for name in ("questions", "options", "answers")}
-    alone = race.parse([one], path="one")
+    alone = race.parse([record(0)], path="one")
     for name, values in choices.features(tokenizer, alone, sequence_length=32, option_length=16).items():
         np.testing.assert_array_equal(values[0], made[name][0, :2])
 
@@ -102,9 +107,10 @@ def test_lines_of_json_are_read_as_files_are(tmp_path):
     assert two.passage == [0, 0, 1, 1]
     assert [one.where(row) for row in range(2)] == [f"{folder}: question 1", f"{folder}: question 2"]
     assert two.where(2) == f"{lines}:3: question 1"
-    without = [{name: PASSAGE[name] for name in ("article", "questions", "options")}]
-    three = race.parse(without, path="-", first_line=9)
-    assert (three.labels, three.options, three.where(1)) == (None, one.options, "-:9: question 2")
+    three = race.parse([record(0), record(1)], path="-", first_line=9)
+    assert (three.labels, three.options, three.where(1)) == (None, one.options, "-:10: question 1")
+    with pytest.raises(UserError, match="-:2: no question; a question has article, question, options"):
+        race.parse([record(0), PASSAGE], path="-")
 
 
 @pytest.mark.parametrize(

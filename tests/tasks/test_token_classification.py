@@ -10,6 +10,7 @@ import pytest
 
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
+from xlnet.serving.export import export
 from xlnet.serving.predictor import Predictor
 from xlnet.tasks.token_classification import TokenClassification
 from xlnet.text import Tokenizer
@@ -129,6 +130,13 @@ def test_columns_are_chosen_by_number_and_labels_may_stand_for_themselves(tmp_pa
     assert found["loss"] == pytest.approx(-(2 * np.log(0.75) + np.log(0.25)) / 3)
     assert task.answers(examples, features, outputs)[1] == {"predicted": ["NN"]}
     assert task.fields(examples, 1) == {"line": 4, "words": ["class"], "truth": ["NN"]}
+
+
+def test_a_model_of_words_is_not_exported_but_says_so(run, tmp_path):
+    folder, _ = run
+    with pytest.raises(UserError, match="is fine-tuned for token-classification; exported are models that classify or"):
+        export(model=f"{folder}/run/model", output=str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_wrong_in_a_file_ends_before_training(run, tmp_path, vocabulary):

@@ -33,6 +33,7 @@ ARCHITECTURES = {  # kind of head -> the class of its model
     "regression": "XLNetForSequenceClassification",
     "multiple-choice": "XLNetForMultipleChoice",
     "question-answering": "XLNetForQuestionAnswering",
+    "token-classification": "XLNetForTokenClassification",
 }
 
 _SINGLE = {EMBEDDING: TABLE, MASK_EMBEDDING: "transformer.mask_emb"}
@@ -72,6 +73,7 @@ _HEADS: dict[str | None, dict[str, str]] = {
         **_dense("answer_class/dense_0", "answer_class.dense_0"),
         "answer_class/dense_1/kernel": "answer_class.dense_1.weight",
     },
+    "token-classification": _dense("model/token_classification/logit", "classifier"),
 }
 assert set(_HEADS) == {None, *HEADS}
 

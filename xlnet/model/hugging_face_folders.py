@@ -75,10 +75,26 @@ def head_kind(content: Mapping[str, Any], *, where: str) -> str | None:
 
 
 def read_head(content: Mapping[str, Any], tokenizer: Mapping[str, Any], *, kind: str, where: str) -> dict[str, Any]:
-    """A model directory's description of a classification or regression head, from what a folder says of it.
+    """A model directory's description of a head, one of HEADS, from what a folder says of it.
 
     Raises UserError where the summary is computed in a way that is not known here.
     """
+    kept = content.get("xlnet_head") or {}
+    head: dict[str, Any] = {"task": kind, "sequence_length": kept.get("sequence_length") or _length(tokenizer)}
+    if kind == "multiple-choice":
+        head["option_length"] = kept.get("option_length")
+    else:
+        head["columns"] = kept.get("columns")
+        head["classes"] = None if kind == "regression" else _classes(content)
+    return head if kind == "token-classification" else head | _summary(content, where=where)
+
+
+def _classes(content: Mapping[str, Any]) -> list[str]:
+    names = content.get("id2label") or {}
+    return [str(names.get(str(number), number)) for number in range(_labels(content))]
+
+
+def _summary(content: Mapping[str, Any], *, where: str) -> dict[str, Any]:
     summary, projection = content.get("summary_type", "last"), content.get("summary_use_proj", True)
     summary = "last" if summary == "cls_index" else summary  # which is the last one where none is given
     if summary not in ("last", "first", "mean") or content.get("summary_proj_to_labels"):
@@ -89,17 +105,7 @@ def read_head(content: Mapping[str, Any], tokenizer: Mapping[str, Any], *, kind:
             f"{where}: summary_activation is {activation!r} with summary_use_proj {projection}; "
             f"known are tanh with a projection and {IDENTITY} without"
         )
-    count = _labels(content)
-    names = content.get("id2label") or {}
-    kept = content.get("xlnet_head") or {}
-    return {
-        "task": kind,
-        "classes": [str(names.get(str(i), i)) for i in range(count)] if kind == "classification" else None,
-        "summary": summary,
-        "projection": projection,
-        "sequence_length": kept.get("sequence_length") or _length(tokenizer),
-        "columns": kept.get("columns"),
-    }
+    return {"summary": summary, "projection": projection}
 
 
 def _labels(content: Mapping[str, Any]) -> int:
@@ -137,18 +143,26 @@ def write_config(config: ModelConfig, *, kind: str | None, head: Mapping[str, An
     content |= {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 5}
     if head is None:
         return content
-    if head["summary"] == "attn":
-        raise UserError("the model sums its text up by attention, which Hugging Face's XLNet cannot; fine-tune another")
-    content |= {
-        "summary_type": head["summary"],
-        "summary_use_proj": head["projection"],
-        "summary_activation": "tanh" if head["projection"] else IDENTITY,
-        "xlnet_head": {"sequence_length": head["sequence_length"], "columns": head["columns"]},
+    content["xlnet_head"] = {
+        name: head[name] for name in ("sequence_length", "columns", "option_length") if name in head
     }
+    if "summary" in head:
+        if head["summary"] == "attn":
+            raise UserError(
+                "the model sums its text up by attention, which Hugging Face's XLNet cannot; fine-tune another"
+            )
+        content |= {
+            "summary_type": head["summary"],
+            "summary_use_proj": head["projection"],
+            "summary_activation": "tanh" if head["projection"] else IDENTITY,
+        }
+    if "classes" not in head:
+        return content
     labels = head["classes"] or ["LABEL_0"]
     content["id2label"] = {str(number): name for number, name in enumerate(labels)}
     content["label2id"] = {name: number for number, name in enumerate(labels)}
-    content["problem_type"] = "regression" if head["classes"] is None else "single_label_classification"
+    if kind != "token-classification":
+        content["problem_type"] = "regression" if head["classes"] is None else "single_label_classification"
     return content
 
 

@@ -24,6 +24,7 @@ HEADS = {  # kind of head -> the weight that only it has
     "regression": r"model/regression(_[^/]+)?/logit/kernel",
     "multiple-choice": r"logits/dense/kernel",
     "question-answering": r"start_logits/dense/kernel",
+    "token-classification": r"model/token_classification/logit/kernel",  # ours: the reference has no such task
 }
 _HEAD_SCOPE = re.compile(r"^model/(classification|regression)(?:_([^/]+))?/")
 
@@ -57,6 +58,7 @@ def head_shapes(config: ModelConfig) -> dict[str, Shape]:
     shapes |= {f"{SUMMARY}abs_attn/LayerNorm/{name}": (dim,) for name in ("gamma", "beta")}
     shapes |= {"model/classification/logit/kernel": (dim, None), "model/classification/logit/bias": (None,)}
     shapes |= {"model/regression/logit/kernel": (dim, 1), "model/regression/logit/bias": (1,)}
+    shapes |= {"model/token_classification/logit/kernel": (dim, None), "model/token_classification/logit/bias": (None,)}
     for scope in ("logits", "start_logits"):  # of multiple choice; of answers
         shapes |= {f"{scope}/dense/kernel": (dim, 1), f"{scope}/dense/bias": (1,)}
     for scope in ("end_logits", "answer_class"):

@@ -16,6 +16,7 @@ from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import CONFIG, VOCABULARY, load_config, load_weights, read_description
 from xlnet.serving.predictor import Predictor, answers, load_tokenizer
 from xlnet.tasks.features import features
+from xlnet.tasks.sentence_task import SentenceTask
 from xlnet.text import Tokenizer
 
 VERSION, CARD, SIGNATURE = "1", "model-card.json", "serving_default"
@@ -80,6 +81,11 @@ def load(model: str) -> Served:
         load_weights(backbone, model)
         return Served(backbone, lambda inputs: _hidden(backbone, inputs), load_tokenizer(model), None)
     predictor = Predictor.load(model)
+    if not isinstance(predictor.task, SentenceTask):
+        raise UserError(
+            f"{model} is fine-tuned for {predictor.task.kind}; exported are models that classify or rate texts, and "
+            "pretrained ones: use `xlnet predict`"
+        )
     return Served(
         predictor.model, lambda inputs: _logits(predictor, inputs), tokenizer=predictor.tokenizer, head=predictor.head
     )

@@ -20,6 +20,11 @@ class MultipleChoice(Task):
     kind = "multiple-choice"
     parts: ClassVar[dict[str, Any]] = {"summary": str, "projection": bool, "option_length": int}
 
+    @property
+    def sees_padding(self) -> bool:
+        """See `Task`. The first position, and the mean over all, may be padding, as in the reference."""
+        return self.head["summary"] in ("first", "mean")
+
     @classmethod
     def prepare(cls, path: str, settings: Any) -> tuple["MultipleChoice", Questions]:
         """See `Task`."""
@@ -37,7 +42,7 @@ class MultipleChoice(Task):
         return race.read(path, labelled=labelled)
 
     def parse(self, records: Sequence[Mapping[str, Any]], *, path: str, first_line: int = 1) -> Questions:
-        """See `Task`. An object is a passage with its questions, each of them an example."""
+        """See `Task` and `race.parse`."""
         return race.parse(records, path=path, first_line=first_line)
 
     def features(self, tokenizer: Any, examples: Questions) -> Features:

@@ -5,7 +5,7 @@ Source: Lai et al. 2017; reference: run_race.py, `get_examples`.
 
 import json
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from xlnet.tasks import folders, tables
 
 LETTERS = string.ascii_uppercase
 PARTS = ("article", "questions", "options", "answers")
+SINGLE = ("article", "question", "options")  # of an object that is asked for an answer
 GAP = "_"  # stands in a question where the option goes
 
 
@@ -59,11 +60,19 @@ def read(path: str, *, labelled: bool = True) -> Questions:
     return found
 
 
-def parse(records: Sequence[Any], *, path: str, first_line: int = 1) -> Questions:
-    """The questions of objects as in RACE's files, lines of `path` from `first_line` on, whose answers nobody knows."""
+def parse(records: Sequence[Mapping[str, Any]], *, path: str, first_line: int = 1) -> Questions:
+    """Questions whose answers nobody knows, each an object with `article`, `question` and `options`.
+
+    The objects are lines of `path`, from `first_line` on. Raises UserError, with file and line, for a bad one.
+    """
     found = Questions(path=path, labels=None)
-    for line, content in enumerate(records, start=first_line):
-        _add(found, f"{path}:{line}", "", content)
+    for line, record in enumerate(records, start=first_line):
+        where = f"{path}:{line}"
+        missing = [name for name in SINGLE if name not in record]
+        if missing:
+            raise UserError(f"{where}: no {' and no '.join(missing)}; a question has {', '.join(SINGLE)}")
+        article, question, options = (record[name] for name in SINGLE)
+        _add(found, where, "", {"article": article, "questions": [question], "options": [options]})
     return found
 
 
