@@ -192,8 +192,8 @@ def test_pretrain(refused, small_data, words, said):
         ([], "is damaged"),
         (MODEL | {"text": {"x": 1}}, "lower is missing"),
         (MODEL | {"head": [1]}, "head is [1]"),
-        (MODEL | {"head": {"task": "classification"}}, "classes is missing"),
-        (MODEL, "train.tsv is not a data set"),
+        (MODEL | {"head": {"task": "classification"}}, "sequence_length is missing"),
+        (MODEL, "train.tsv has no manifest.json"),
     ],
 )
 def test_broken_models(refused, place, config, said):

@@ -77,6 +77,7 @@ def test_every_piece_of_the_stream_is_predicted_once_in_each_direction(measured,
     windows = sum(shard.records for shard in Manifest.read(small_data).shards)
     assert measured["pieces"] == windows * small_corpus.reuse_length
     assert measured["forward"]["pieces"] == measured["backward"]["pieces"] == measured["pieces"] / 2
+    assert measured["loss"] == measured["nats_per_piece"]
     assert measured["segment_length"] == small_corpus.reuse_length
     assert measured["memory_length"] == 16
 

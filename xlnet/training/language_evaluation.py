@@ -77,6 +77,7 @@ def evaluate_language_model(
         "memory_length": memory_length,
         "clamp_length": measured.backbone.config.clamp_length,
         "segment_length": measured.objective.length,
+        "loss": tally.nats_per_piece,  # the name that every evaluation has for it
         **tally.result(characters=objective == "causal"),
         "model": model,
         "data": data,
