@@ -1,5 +1,7 @@
 import logging
+import os
 import re
+import signal
 import threading
 
 import apache_beam as beam
@@ -7,6 +9,7 @@ import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 
 from pipelines import dataflow, dataflow_jobs
+from pipelines.cancelling import on_termination
 from xlnet.errors import UserError
 
 IMAGE = "example/xlnet-beam:1"  # as the service's flags have it
@@ -131,6 +134,56 @@ def test_a_retry_waits_on_the_job_that_runs(service, monkeypatch, capsys):
     assert "there already; nothing is submitted" in capsys.readouterr().err
     assert execute(service, identity="other")
     assert posts(service) == 2
+
+
+@pytest.mark.slow
+def test_a_launcher_that_is_lost_between_the_launch_and_its_record_leaves_a_job_that_its_retry_finds(
+    service, monkeypatch
+):
+    class Lost(BaseException):
+        """The pod is gone."""
+
+    def lose(jobs, pipeline, name):
+        launch(jobs, pipeline, name)
+        raise Lost
+
+    launch = dataflow_jobs.Jobs.launch
+    monkeypatch.setattr(dataflow_jobs.Jobs, "launch", lose)
+    with pytest.raises(Lost):
+        execute(service)
+    assert [job.state for job in service.jobs] == ["PENDING"]
+    monkeypatch.setattr(dataflow_jobs.Jobs, "launch", launch)
+    assert execute(service)
+    assert (posts(service), [job.state for job in service.jobs]) == (1, ["DONE"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["while it runs", "before its launch is recorded"])
+def test_a_step_that_gets_sigterm_cancels_its_job_and_a_retry_starts_another(service, monkeypatch, moment):
+    def stop(job=None):
+        monkeypatch.setattr(service, "during", lambda job: None)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def launch_and_stop(jobs, pipeline, name):
+        launch(jobs, pipeline, name)
+        stop()
+
+    launch = dataflow_jobs.Jobs.launch
+    if moment == "while it runs":
+        service.states = ["RUNNING"] * 1000
+        service.during = stop
+    else:
+        monkeypatch.setattr(dataflow_jobs.Jobs, "launch", launch_and_stop)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, on_termination():
+        execute(service)
+    assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert [job.state for job in service.jobs] == ["CANCELLED"]
+    monkeypatch.setattr(dataflow_jobs.Jobs, "launch", launch)
+    service.states = ["RUNNING", "DONE"]
+    assert execute(service)
+    assert [job.state for job in service.jobs] == ["CANCELLED", "DONE"]
 
 
 @pytest.mark.slow
