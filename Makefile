@@ -7,6 +7,7 @@ DEV := $(VENV)/.dev
 PEER := .venv-bench/.peer
 DEMO := demo-run
 CORPUS ?=
+SQUAD ?= ../shared/data/finetune/squad2/train-v2.0.json
 BOOKS ?= ../shared/data/en/books/xlnet/train/*.txt
 SHELL := /bin/bash
 
@@ -43,6 +44,7 @@ bench: $(DEV) $(PEER)  ## The tables of docs/performance.md; BOOKS='books/*.txt'
 	$(VENV)/bin/python -m benchmarks.pretraining_step --peer-python .venv-bench/bin/python
 	$(VENV)/bin/python -m benchmarks.step_memory --peer-python .venv-bench/bin/python
 	$(VENV)/bin/python -m benchmarks.step_shapes
+	$(VENV)/bin/python -m benchmarks.span_features --data '$(SQUAD)' --peer-python .venv-bench/bin/python
 	$(VENV)/bin/python -m benchmarks.generation
 
 .PHONY: lock
