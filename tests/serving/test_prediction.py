@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import shutil
@@ -10,6 +11,7 @@ import pytest
 
 from xlnet import cli
 from xlnet.serving.predictor import Predictor
+from xlnet.tasks.known import DATA_SETS
 
 TEXTS = ["A first text, with 1,000 numbers.", "Short.", "word " * 60, "Many and many a year ago."]
 HEAD = {
@@ -166,3 +168,44 @@ def test_a_model_that_does_not_fit_is_told_in_a_line(pretrained, classifier, tmp
     config["head"]["task"] = "clasification"
     (tmp_path / "task" / "config.json").write_text(json.dumps(config))
     assert "did you mean 'classification'" in told(tmp_path / "task")
+
+
+GLUE = {  # the test files as published: header, two rows, what is to be said of the columns
+    "cola": (HEAD, "index\tsentence\n0\tThey drank.\n1\tThem drank.\n", ["--text-column", "sentence"]),
+    "qqp": (HEAD, "id\tquestion1\tquestion2\n0\tWhy?\t\n1\tWho\tWhen\n", []),
+    "sts-b": (
+        PAIR,
+        "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\n"
+        '0\tg\tf\ty\t1\ts\tt\tA "plane".\tB\n1\tg\tf\ty\t2\ts\tt\tC\tD\n',
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GLUE)
+def test_the_test_files_of_glue_are_answered_in_its_own_format(saved, tmp_path, name):
+    head, content, columns = GLUE[name]
+    known = DATA_SETS[name]
+    classes = None if known.classes is None else list(known.classes)
+    head = head | {"data_set": name, "classes": classes, "columns": dataclasses.asdict(known.columns)}
+    model = saved(head)
+    (tmp_path / "test.tsv").write_text(content)
+    given = ["--model", model, "--input", tmp_path / "test.tsv", "--output", tmp_path / "out.tsv", *columns]
+    assert run(*given, "--output-format", "glue") == 0
+    lines = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()]
+    assert lines[0] == ["index", "prediction"]
+    assert [line[0] for line in lines[1:]] == ["0", "1"]
+    if classes is None:
+        assert all(abs(float(line[1])) < 100 for line in lines[1:])
+    else:
+        assert {line[1] for line in lines[1:]} <= set(classes)
+
+
+def test_a_submission_lacks_no_row(saved, tmp_path, capsys):
+    columns = dataclasses.asdict(DATA_SETS["sst-2"].columns)
+    model = saved(HEAD | {"data_set": "sst-2", "classes": ["0", "1"], "columns": columns})
+    (tmp_path / "test.tsv").write_text("index\tsentence\n0\ta\n1\t \n2\tb\n")
+    given = ["--model", model, "--input", tmp_path / "test.tsv", "--output", tmp_path / "out.tsv"]
+    assert run(*given, "--output-format", "glue") == 2
+    assert "test.tsv:3: column 'sentence' is empty" in capsys.readouterr().err
+    assert not (tmp_path / "out.tsv").exists()

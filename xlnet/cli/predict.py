@@ -17,7 +17,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="DIR", help="a fine-tuned model directory")
     input_flags(parser)
     parser.add_argument("--output", default="-", metavar="FILE", help="answers: .jsonl .tsv, or - for stdout (default)")
-    parser.add_argument("--output-format", choices=["jsonl", "tsv"], help="where the name does not tell")
+    parser.add_argument("--output-format", choices=["jsonl", "tsv", "glue"], help="glue: a submission to it")
     add_settings(parser, PredictionSettings)
 
 

@@ -1,5 +1,6 @@
-"""Answers on disk: JSON lines, and TSV with a column for each class."""
+"""Answers on disk: JSON lines, TSV with a column for each class, and what the GLUE benchmark takes."""
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from typing import IO, Any
@@ -7,7 +8,7 @@ from typing import IO, Any
 from xlnet.errors import UserError
 from xlnet.serving.rows import Row
 
-KINDS = ("jsonl", "tsv")
+KINDS = ("jsonl", "tsv", "glue")
 Line = dict[str, Any]
 
 
@@ -30,12 +31,18 @@ def to_json(line: Line) -> bytes:
 
 
 def writer(stream: IO[bytes], kind: str) -> Callable[[Sequence[Line]], None]:
-    """What writes lines to a stream; in TSV after a header."""
+    """What writes lines to a stream; in TSV after a header, for GLUE with the number of each row, from 0."""
     headers: list[list[str]] = []
+    numbers = itertools.count()
+    if kind == "glue":
+        stream.write(b"index\tprediction\n")
 
     def write(lines: Sequence[Line]) -> None:
         if kind == "jsonl":
             stream.write(b"".join(map(to_json, lines)))
+            return
+        if kind == "glue":
+            stream.write("".join(f"{next(numbers)}\t{_cell(line['predicted'])}\n" for line in lines).encode())
             return
         for line in lines:
             flat = _flat(line)

@@ -50,6 +50,15 @@ def collecting(path: str | None) -> Iterator[DeadLetters]:
         yield DeadLetters(stream)
 
 
+def require_none(dead: DeadLetters, path: str) -> None:
+    """Raises UserError where a row was not good."""
+    if dead.first is not None:
+        raise UserError(
+            f"{path}:{dead.first.line}: {dead.first.problem}; an answer to every row is wanted, {dead.count:,} could "
+            "not be used: correct them"
+        )
+
+
 def require_some(done: int, dead: DeadLetters, path: str) -> None:
     """Raises UserError where not one row was good."""
     if done == 0 and dead.first is None:

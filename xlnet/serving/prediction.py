@@ -32,7 +32,8 @@ class Answerer:
                 raise UserError("the model takes pairs of texts, windows are of single ones; leave --long-texts out")
             if "pair" in named and task.columns.pair is None:
                 raise UserError("the model takes single texts; leave --pair-column out")
-            head = task.head | {"columns": task.head["columns"] | named}
+            columns = task.head["columns"] | named | ({"header": None} if named else {})  # names tell of a header
+            head = task.head | {"columns": columns}
             task = registry.from_head(head, where="the model")
         self.predictor, self.task, self.settings = predictor, task, settings
 

@@ -132,8 +132,9 @@ def predict(
 ) -> dict[str, Any]:
     """The answer to every row, published as `output`, or written to the standard output (-) as they come.
 
-    `kind` of output: jsonl or tsv, by its name if None. Rows that are no examples of the model's task go to the file
-    `dead`, and are counted. Returns counts. Raises UserError for what does not fit, and where no row is good.
+    `kind` of output: jsonl or tsv, by its name if None, or glue. Rows that are no examples of the model's task go to
+    the file `dead`, and are counted. Returns counts. Raises UserError for what does not fit, where no row is good, and,
+    for GLUE, which takes an answer to every row, where one is not.
     """
     kind = answer_files.kind_of(output, kind)
     answerer = Answerer.load(model, settings)
@@ -154,6 +155,8 @@ def predict(
             if report is not None:
                 report(done + letters.count)
         dead_letters.require_some(done, letters, source.name)
+        if kind == "glue":
+            dead_letters.require_none(letters, source.name)
     return {"rows": done, **letters.summary()}
 
 

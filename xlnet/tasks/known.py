@@ -111,6 +111,12 @@ def read(path: str, data_set: str) -> Examples:
     return dataclasses.replace(found, left_out={name: count for name, count in counts.items() if count})
 
 
+def reading(data_set: str | None) -> dict[str, Any]:
+    """How the texts of a data set, if there is one, are read: what `sentence.laid_out` is to be told."""
+    known = None if data_set is None else DATA_SETS[data_set]
+    return {} if known is None else {"clean": known.clean, "may_be_empty": known.may_be_empty}
+
+
 def _from_folders(path: str, known: DataSet) -> Examples:
     """A class a folder, a text a file; other folders, such as IMDB's reviews without a rating, are not read."""
     lines: list[str] = []

@@ -60,14 +60,19 @@ def read(path: str, *, columns: Columns, labelled: bool = True) -> Examples:
     return laid_out(path, rows, columns=columns, labelled=labelled)
 
 
-def parse(records: Sequence[Mapping[str, Any]], *, columns: Columns, path: str, first_line: int = 1) -> Examples:
-    """Unlabelled examples from objects with the columns as keys. Raises UserError, with its line, for a bad one."""
+def parse(
+    records: Sequence[Mapping[str, Any]], *, columns: Columns, path: str, first_line: int = 1, **reading: Any
+) -> Examples:
+    """Unlabelled examples from objects with the columns as keys; `reading` is as for `laid_out`.
+
+    Raises UserError, with its line, for a bad one.
+    """
     names = columns.names(labelled=False)
     rows = [
         (line, [tables.value(f"{path}:{line}", name, record) for name in names])
         for line, record in enumerate(records, start=first_line)
     ]
-    return laid_out(path, rows, columns=columns, labelled=False)
+    return laid_out(path, rows, columns=columns, labelled=False, **reading)
 
 
 def laid_out(

@@ -71,8 +71,9 @@ class SentenceTask(Task):
         return examples
 
     def parse(self, records: Sequence[Mapping[str, Any]], *, path: str, first_line: int = 1) -> sentence.Examples:
-        """See `Task`. The keys are those of the columns."""
-        return sentence.parse(records, columns=self.columns, path=path, first_line=first_line)
+        """See `Task`. The keys are those of the columns; texts of a data set are read as its files are."""
+        reading = known.reading(self.head.get("data_set"))
+        return sentence.parse(records, columns=self.columns, path=path, first_line=first_line, **reading)
 
     def texts(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> sentence.Examples:
         """Unlabelled examples of n texts, or pairs of texts. Raises UserError when the task is of the other kind."""
