@@ -105,6 +105,18 @@ def kill_until_done(data: str, output: str, *, seed: int) -> int:
     raise SystemExit("the run does not get on")
 
 
+def lives(data: str, output: str, **changed) -> None:
+    """One life after the other, each told by its process, until one comes to its end: whoever listens may kill it."""
+
+    def life() -> None:
+        print(os.getpid(), flush=True)
+        run(data, output, **changed)
+
+    while os.WIFSIGNALED(status := in_child(life)):
+        pass
+    raise SystemExit(bool(status))
+
+
 def main(data: str, folder: str) -> None:
     began = time.monotonic()
     whole, broken = (str(Path(folder) / name) for name in ("whole", "broken"))
@@ -114,4 +126,6 @@ def main(data: str, folder: str) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "lives":
+        lives(*sys.argv[2:4], **json.loads(sys.argv[4]))
     main(*sys.argv[1:])

@@ -121,6 +121,16 @@ def test_a_damaged_record_ends_the_run_with_one_line(small_data, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_truncated_shard_is_named_before_anything_is_built(small_data, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(small_data, copy)
+    shard = Manifest.read(small_data).shards[2]
+    (copy / shard.file).write_bytes((copy / shard.file).read_bytes()[:-7])
+    with pytest.raises(UserError, match=rf"{shard.file} has {shard.bytes - 7} bytes, the manifest says {shard.bytes}"):
+        pretrain(data=str(copy), output=str(tmp_path / "run"), settings=SETTINGS, model=MODEL)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("steps", 0), ("batch_size", -2), ("memory_length", -1), ("orders", "fixed"), ("decay", "x")]
 )
