@@ -46,6 +46,8 @@ bench: $(DEV) $(PEER)  ## The tables of docs/performance.md; BOOKS='books/*.txt'
 	$(VENV)/bin/python -m benchmarks.step_shapes
 	$(VENV)/bin/python -m benchmarks.span_features --data '$(SQUAD)' --peer-python .venv-bench/bin/python
 	$(VENV)/bin/python -m benchmarks.generation
+	$(VENV)/bin/python -m benchmarks.finetuning_step --peer-python .venv-bench/bin/python
+	$(VENV)/bin/python -m benchmarks.finetuning_memory
 
 .PHONY: lock
 lock: $(DEV)  ## Resolve the dependencies of pyproject.toml anew

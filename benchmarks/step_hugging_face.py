@@ -74,14 +74,22 @@ def load(model: Any, weights: dict[str, np.ndarray]) -> None:
     """Give the peer our weights, under its names and in its layouts."""
     import torch
 
+    state = trunk(weights, layers=model.config.n_layer)
+    state |= {
+        "lm_loss.weight": state["transformer.word_embedding.weight"],
+        "lm_loss.bias": weights["model/lm_loss/bias"],
+    }
+    model.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+
+
+def trunk(weights: dict[str, np.ndarray], *, layers: int) -> dict[str, np.ndarray]:
+    """The weights of the transformer under the peer's names."""
     trunk = "model/transformer/"
     state = {
         "transformer.mask_emb": weights[f"{trunk}mask_emb/mask_emb"],
         "transformer.word_embedding.weight": weights[f"{trunk}word_embedding/lookup_table"],
-        "lm_loss.weight": weights[f"{trunk}word_embedding/lookup_table"],
-        "lm_loss.bias": weights["model/lm_loss/bias"],
     }
-    for layer in range(model.config.n_layer):
+    for layer in range(layers):
         ours, theirs = f"{trunk}layer_{layer}/", f"transformer.layer.{layer}."
         for role in "qkvor":
             state[f"{theirs}rel_attn.{role}"] = weights[f"{ours}rel_attn/{role}/kernel"]
@@ -93,4 +101,4 @@ def load(model: Any, weights: dict[str, np.ndarray]) -> None:
         for dense in ("layer_1", "layer_2"):
             state[f"{theirs}ff.{dense}.weight"] = weights[f"{ours}ff/{dense}/kernel"].T
             state[f"{theirs}ff.{dense}.bias"] = weights[f"{ours}ff/{dense}/bias"]
-    model.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+    return state

@@ -1,12 +1,14 @@
-"""`xlnet finetune`: fine-tune a model on labelled texts or pairs."""
+"""`xlnet finetune`: fine-tune a model on the examples of a task."""
 
 import argparse
+import sys
+from typing import Any
 
 from xlnet.cli.presets import config_flag, settings_of
 from xlnet.cli.tables import print_table
 from xlnet.flags import add_settings
 
-SUMMARY = "fine-tune a model on labelled texts or pairs"
+SUMMARY = "fine-tune a model on the examples of a task"
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -14,14 +16,17 @@ def flags(parser: argparse.ArgumentParser) -> None:
     from xlnet.model.config import ModelConfig
     from xlnet.training.finetuning_settings import FinetuningSettings
 
-    parser.add_argument("--train", required=True, metavar="FILE", help="labelled examples: .tsv .csv .jsonl")
-    parser.add_argument("--dev", metavar="FILE", help="labelled examples to choose the best epoch by")
-    parser.add_argument("--output", required=True, metavar="DIR", help="the run to write")
+    parser.add_argument("--train", required=True, metavar="FILE", help="labelled examples, in the files of the task")
+    parser.add_argument("--dev", metavar="FILE", help="labelled examples to choose the best weights by")
+    parser.add_argument("--output", required=True, metavar="DIR", help="the run; an unfinished one goes on")
     parser.add_argument(
         "--init", metavar="PATH", help="a model directory or a TF1 checkpoint; without it, from scratch"
     )
     parser.add_argument("--vocabulary", metavar="FILE", help="the SentencePiece model, where --init has none")
     parser.add_argument("--fresh", action="store_true", help="take all from --init but its weights, to compare with")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="run with so many seeds, from --seed on: OUTPUT/seed-K, and a table"
+    )
     config_flag(parser)
     add_settings(parser, FinetuningSettings)
     add_settings(parser, ModelConfig, without=["vocab_size", *_shared(FinetuningSettings, ModelConfig)])
@@ -31,19 +36,31 @@ def run(parsed: argparse.Namespace) -> None:
     """What the verb does."""
     from xlnet.model.config import ModelConfig
     from xlnet.training.finetuning import finetune
+    from xlnet.training.finetuning_seeds import finetune_seeds
     from xlnet.training.finetuning_settings import FinetuningSettings
+    from xlnet.training.stopping import EXIT_CODE, StoppedError
 
-    summary = finetune(
-        train=parsed.train,
-        dev=parsed.dev,
-        output=parsed.output,
-        init=parsed.init,
-        model_config=None if parsed.init else settings_of(parsed, "model", ModelConfig),
-        vocabulary=parsed.vocabulary,
-        fresh=parsed.fresh,
-        settings=settings_of(parsed, "finetuning", FinetuningSettings),
-    )
-    print_table(f"fine-tuned {parsed.output}", {k: v for k, v in summary.items() if isinstance(v, int | float | str)})
+    given: dict[str, Any] = {
+        "train": parsed.train,
+        "dev": parsed.dev,
+        "output": parsed.output,
+        "init": parsed.init,
+        "model_config": None if parsed.init else settings_of(parsed, "model", ModelConfig),
+        "vocabulary": parsed.vocabulary,
+        "fresh": parsed.fresh,
+        "settings": settings_of(parsed, "finetuning", FinetuningSettings),
+    }
+    try:
+        summary = finetune(**given) if parsed.seeds is None else finetune_seeds(seeds=parsed.seeds, **given)
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr, flush=True)
+        raise SystemExit(EXIT_CODE) from None
+    shown = {name: value for name, value in summary.items() if isinstance(value, int | float | str)}
+    shown |= {
+        name: "{median:.4f}  ({lowest:.4f} to {highest:.4f}, deviation {deviation:.4f})".format(**found)
+        for name, found in summary.get("spread", {}).items()
+    }
+    print_table(f"fine-tuned {parsed.output}", shown)
 
 
 def _shared(one: type, other: type) -> set[str]:

@@ -4,7 +4,8 @@ Both streams share every weight. Source: Yang et al. 2019, section 2.2; referenc
 `two_stream_rel_attn`, `positionwise_ffn`.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,8 @@ class Block(keras.layers.Layer):
         super().__init__(**options)
         self.config, self.directions, self.random = config, directions, random
         self.reference_weights: dict[str, keras.Variable] = {}
+        self.lora_weights: dict[str, tuple[keras.Variable, keras.Variable]] = {}
+        self.lora_scale = 1.0
 
     def build(self, *_: Any) -> None:
         """Make the weights; their shapes follow from the configuration alone."""
@@ -46,6 +49,42 @@ class Block(keras.layers.Layer):
     def _add(self, name: str, shape: tuple[int, ...], initializer: Any) -> None:
         weight = self.add_weight(name=name.replace("/", "."), shape=shape, initializer=initializer)
         self.reference_weights[name] = weight
+
+    def enable_lora(self, rank: int, *, alpha: float | None = None, kernels: Sequence[str]) -> None:
+        """Freeze the layer, but for a product of two matrices of that rank beside each of the kernels.
+
+        As Keras' own layers have it: the kernel counts as kernel + alpha / rank * a b, with b zero at first and alpha
+        `rank` by default. `kernels`: of q, k, v, o, r and ff. Source: Hu et al. 2021.
+        """
+        self._tracker.unlock()
+        for weight in self.reference_weights.values():
+            weight.trainable = False
+        for name in self._kernel_names(kernels):
+            rows, *columns = self.reference_weights[name].shape
+            self.lora_weights[name] = (
+                self.add_weight(
+                    name=f"{name.replace('/', '.')}.lora_kernel_a",
+                    shape=(rows, rank),
+                    initializer=keras.initializers.HeUniform(seed=self.random),
+                ),
+                self.add_weight(
+                    name=f"{name.replace('/', '.')}.lora_kernel_b",
+                    shape=(rank, math.prod(columns)),
+                    initializer="zeros",
+                ),
+            )
+        self.lora_scale = 1.0 if alpha is None else alpha / rank
+        self._tracker.lock()
+
+    def _kernel_names(self, kernels: Sequence[str]) -> list[str]:
+        dense = ["ff/layer_1/kernel", "ff/layer_2/kernel"]
+        return [name for kernel in kernels for name in (dense if kernel == "ff" else [f"rel_attn/{kernel}/kernel"])]
+
+    def merge_lora(self) -> None:
+        """Put the products into the kernels; they are zero then."""
+        for name, (_, second) in self.lora_weights.items():
+            self.reference_weights[name].assign(self._weight(name))
+            second.assign(ops.zeros_like(second))
 
     def call(
         self,
@@ -124,7 +163,11 @@ class Block(keras.layers.Layer):
         return streams
 
     def _weight(self, name: str) -> Any:
-        return ops.convert_to_tensor(self.reference_weights[name])
+        weight = ops.convert_to_tensor(self.reference_weights[name])
+        if name not in self.lora_weights:
+            return weight
+        first, second = (ops.convert_to_tensor(part) for part in self.lora_weights[name])
+        return weight + ops.reshape(ops.matmul(first, second) * self.lora_scale, weight.shape)
 
     def _look(
         self,

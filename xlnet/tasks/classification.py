@@ -1,14 +1,42 @@
 """Classification of texts and pairs of texts."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xlnet.errors import require
 from xlnet.tasks import known, metrics, sentence
 from xlnet.tasks.sentence_task import SentenceTask
 from xlnet.tasks.task import Features
+
+
+def class_weights(wanted: str, labels: NDArray[np.integer], *, classes: list[str]) -> NDArray[np.float32]:
+    """The weight of each class, [classes], of which the examples' mean is 1.
+
+    `wanted` is "balanced", so that all classes count alike together, or "CLASS=WEIGHT,..." (others weigh 1).
+    Raises UserError for another form or an unknown class.
+    """
+    counts = np.bincount(labels, minlength=len(classes))
+    if wanted == "balanced":
+        weights = 1.0 / np.maximum(counts, 1)
+    else:
+        given = dict(_class_and_weight(part, classes) for part in wanted.split(","))
+        weights = np.array([given.get(name, 1.0) for name in classes])
+    return (weights * len(labels) / (weights * counts).sum()).astype(np.float32)
+
+
+def _class_and_weight(part: str, classes: list[str]) -> tuple[str, float]:
+    name, _, weight = part.rpartition("=")
+    form = f"'balanced' or CLASS=WEIGHT,... with weights above 0 and classes among {', '.join(classes[:20])}"
+    try:
+        number = float(weight)
+    except ValueError:
+        number = 0.0
+    require(name in classes and 0 < number < math.inf, "class_weights", part, form)
+    return name, number
 
 
 class Classification(SentenceTask):
@@ -21,6 +49,12 @@ class Classification(SentenceTask):
     def _classes(cls, examples: sentence.Examples, data_set: str | None) -> list[str]:
         classes = None if data_set is None else known.DATA_SETS[data_set].classes
         return sentence.classes(examples) if classes is None else list(classes)
+
+    def weights(self, features: Features, wanted: str | None) -> NDArray[np.float32] | None:
+        """See `Task` and `class_weights`."""
+        if wanted is None:
+            return None
+        return class_weights(wanted, features.targets["label"], classes=self.head["classes"])[features.targets["label"]]
 
     def losses(self, model: Any, batch: Mapping[str, Any], *, training: bool) -> Any:
         """Negative log probabilities in nats. See `Task`."""

@@ -108,6 +108,11 @@ class SentenceTask(Task):
         model({"pieces": nothing, "segments": nothing, "padding": nothing})
         return model
 
+    @property
+    def may_be_cut(self) -> bool:
+        """See `Task`: "mean" and "first" look at padding, as in the reference."""
+        return self.head["summary"] in ("last", "attn")
+
     def readable(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Outputs as a reader wants them: probabilities [n, classes], or numbers [n]."""
         raise NotImplementedError

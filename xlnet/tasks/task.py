@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet import storage
-from xlnet.errors import UserError
+from xlnet.errors import UserError, require
 from xlnet.tasks import folders
 
 Arrays = dict[str, NDArray[Any]]
@@ -95,7 +95,7 @@ class Task(ABC):
     def model(self, config: Any, **options: Any) -> Any:
         """A Keras model with fresh weights (an entry of `xlnet.model.heads`), all of them built.
 
-        `options` go to the backbone: remat, seed, dtype. Called with a dict of `Features.inputs` and `training`, the
+        `options`: seed, dtype. It has a `backbone`. Called with a dict of `Features.inputs` and `training`, the
         model returns `Outputs`.
         """
 
@@ -133,6 +133,19 @@ class Task(ABC):
     @abstractmethod
     def fields(self, examples: Any, row: int) -> dict[str, Any]:
         """What an example says itself, with `truth` where it is labelled: what a list of predictions shows."""
+
+    def weights(self, features: Features, wanted: str | None) -> NDArray[np.float32] | None:
+        """How much each row counts in training, float32 [rows]; None: all alike. `wanted`: see the settings.
+
+        Raises UserError for what the task has no use for.
+        """
+        require(wanted is None, "class_weights", wanted, f"none: {self.kind} has no classes to weigh")
+        return None
+
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether rows may lose columns that are padding in all of a batch: whether answers do without them."""
+        return True
 
     def restored(self, outputs: Outputs, length: int) -> Outputs:
         """Outputs of rows that were cut to their last `length` pieces, as if they had not been.

@@ -16,8 +16,8 @@ class Finetuner(keras.Model):
     the other, whose gradients are added.
     """
 
-    def __init__(self, task: Task, model: keras.Model, *, parts: int = 1, name: str = "finetuner"):
-        super().__init__(name=name)
+    def __init__(self, task: Task, model: keras.Model, *, parts: int = 1):
+        super().__init__(name="finetuner")
         self.task, self.inner, self.parts = task, model, parts
         self.target_loss = keras.metrics.Mean(name="target_loss")
         self.memories: list[Any] = []
@@ -51,3 +51,6 @@ class Finetuner(keras.Model):
         *state, data = given
         batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return steps.of_backend()(self, *state, batch)
+
+    def reset_metrics(self) -> None:
+        """Nothing, where Keras begins an epoch: a run goes on in the middle of an interval, and its loss with it."""

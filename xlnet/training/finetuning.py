@@ -5,21 +5,29 @@ Source: Yang et al. 2019, section 3 and appendix A.5; reference: run_classifier.
 
 import dataclasses
 import math
-import time
 from typing import Any
 
 import keras
 
 from xlnet import __version__, storage
+from xlnet.errors import require
 from xlnet.model import checkpoints
 from xlnet.model.config import ModelConfig
 from xlnet.serving.predictor import Predictor
-from xlnet.training import optimizer
-from xlnet.training.finetuner import Finetuner
-from xlnet.training.finetuning_data import Data, batches
-from xlnet.training.finetuning_settings import FinetuningSettings
+from xlnet.training import run_identity
+from xlnet.training.best_weights import FOLDER, BestWeights
+from xlnet.training.finetuner_building import build_finetuner, build_predictor
+from xlnet.training.finetuning_data import Data, TrainingRows
+from xlnet.training.finetuning_settings import FREE, FinetuningSettings
 from xlnet.training.finetuning_watch import Watch
+from xlnet.training.metrics_log import MetricsLog
+from xlnet.training.resume import Keep
+from xlnet.training.run_checkpoints import RunCheckpoints
+from xlnet.training.skipped import Skipped
 from xlnet.training.starting import Start, start
+from xlnet.training.stopping import on_termination
+
+Line = dict[str, Any]
 
 
 def finetune(
@@ -35,89 +43,120 @@ def finetune(
     fresh: bool = False,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Fine-tune on the examples of `train`; with `dev`, the epoch that does best there is kept.
+    """Fine-tune on the examples of `train`; with `dev`, the weights that do best there are kept.
 
     `init` names a model directory or a reference checkpoint; without it training starts from fresh weights of
     `model_config`, with `vocabulary` and the `text` settings (see `training.starting`). With `fresh` everything but
     the weights comes from `init`: the run to compare with, that shows what pretraining is worth.
-    Output, published whole or not at all: metrics.jsonl, tensorboard/, model/ (a model directory with a head) and
-    summary.json, whose content is returned. Raises UserError for what does not fit together.
+    Writes metrics.jsonl, tensorboard/, model/ (a model directory with a head) and, last, summary.json, whose content
+    is returned; a run that ended before that goes on from its newest checkpoint. Raises UserError for what does not
+    fit together, StoppedError when SIGTERM has asked to save and leave.
     """
-    began = time.monotonic()
-    storage.refuse_occupied(output)
+    run_identity.refuse_foreign(output)
+    needs_dev = settings.patience or settings.averaged > 1 or settings.evaluation_interval
+    require(bool(dev or not needs_dev), "dev", dev, "examples to measure on, for patience, averaged or an interval")
     data = Data.read(train, dev, settings=settings)
     source = start(init, model_config=model_config, vocabulary=vocabulary, text=text)
     source = dataclasses.replace(source, weights=None) if fresh else source
     keras.utils.set_random_seed(settings.seed)
-    predictor, fresh_weights = make(source, data, settings=settings)
+    predictor, fresh_weights = build_predictor(data.task, source, settings=settings)
+    rows = TrainingRows(data.task, predictor.features(data.train), settings=settings)
+    trainer = build_finetuner(predictor, settings=settings, steps=rows.steps)
+    described = data.described()
     provenance = {
         "stage": "finetuning",
         "init": init,
         "fresh_weights": fresh_weights,
         "settings": dataclasses.asdict(settings),
-        "data": data.described(),
+        "data": described,
         "xlnet_version": __version__,
     }
-    with storage.publishing(output, marker="summary.json") as folder:
-        watch = Watch(predictor, data.dev, folder=str(folder), shown=progress)
-        fit(predictor, data, settings=settings, watch=watch)
-        _save(str(folder / "model"), predictor, source=source, provenance=provenance)
-        summary = {
-            "format": "xlnet-finetuning/1",
-            "task": data.task.kind,
-            **watch.summary(),
-            "seconds": round(time.monotonic() - began, 1),
-            "classes": data.task.head.get("classes"),
-            "parameters": int(predictor.model.count_params()),
-            "vocabulary_sha256": source.tokenizer.sha256,
-            **provenance,
-        }
-        storage.publish_json(str(folder / "summary.json"), summary)
-    return summary
+    fixed = _fixed(settings, source, described=described, init=init, fresh=fresh)
+    kept = RunCheckpoints(output, trainer=trainer, keep=Keep(settings.keep_checkpoints), fixed=fixed)
+    begin = kept.restore()
+    run_identity.claim(output, fixed)
+    log = MetricsLog(output, resume_at=begin or None)
+    best = _best(output, predictor, data, log=log, settings=settings)
+    watch = Watch(
+        trainer,
+        rows,
+        settings=settings,
+        start=begin,
+        log=log,
+        checkpoints=kept,
+        skipped=Skipped(output, optimizer=trainer.optimizer, batch_at=rows.batch),
+        best=best,
+        shown=progress,
+    )
+    with on_termination(watch.stop):
+        watch.train()
+        log.flush()
+        measured = watch.summary()
+        if best is not None:
+            taken = best.take()
+            measured |= {f"best_{name}" if name in ("epoch", "step") else name: value for name, value in taken.items()}
+        return _publish(output, predictor, source=source, provenance=provenance, measured=measured, rows=rows)
 
 
-def _save(directory: str, predictor: Predictor, *, source: Start, provenance: dict[str, Any]) -> None:
+def _best(
+    output: str, predictor: Predictor, data: Data, *, log: MetricsLog, settings: FinetuningSettings
+) -> BestWeights | None:
+    if data.dev is None:
+        return None
+    return BestWeights(
+        output, predictor, data.dev, count=settings.averaged, batch_size=settings.batch_size, lines=log.lines
+    )
+
+
+def _fixed(
+    settings: FinetuningSettings, source: Start, *, described: dict[str, Any], init: str | None, fresh: bool
+) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    fixed = {name: value for name, value in dataclasses.asdict(settings).items() if name not in FREE}
+    fixed |= {f"model.{name}": value for name, value in dataclasses.asdict(source.config).items()}
+    fixed |= {f"{name}_sha256": part["sha256"] for name, part in described.items()}
+    fixed |= {"init": init, "fresh": fresh, "vocabulary_sha256": source.tokenizer.sha256}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fixed.items()}  # as JSON has it
+
+
+def _publish(
+    output: str,
+    predictor: Predictor,
+    *,
+    source: Start,
+    provenance: dict[str, Any],
+    measured: dict[str, Any],
+    rows: TrainingRows,
+) -> dict[str, Any]:
+    """Write the model and the summary; then what is only there to go on from may go."""
+    model, task = predictor.model, predictor.task
+    trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    for block in model.backbone.blocks:
+        block.merge_lora()
+    folder = storage.join(output, "model")
+    storage.remove_folder(folder)  # of a run that was stopped just here
     checkpoints.save_model(
-        directory,
-        predictor.model,
-        config=predictor.model.config,
+        folder,
+        model,
+        config=model.config,
         vocabulary=source.vocabulary,
         text=source.text,
-        head=predictor.head,
+        head=task.head,
         provenance=provenance,
     )
-
-
-def make(source: Start, data: Data, *, settings: FinetuningSettings) -> tuple[Predictor, list[str]]:
-    """The model to train, and the names of its weights that start fresh."""
-    config = source.config
-    if settings.dropout is not None:
-        config = dataclasses.replace(config, dropout=settings.dropout, attention_dropout=settings.dropout)
-    model = data.task.model(config)
-    model.backbone.mask_embedding.trainable = False  # nothing is masked here: it has no gradient
-    fresh = sorted(checkpoints.reference_variables(model))
-    if source.weights is not None:
-        fresh = sorted(checkpoints.load_weights(model, source.weights).missing)
-    return Predictor(model=model, tokenizer=source.tokenizer, task=data.task), fresh
-
-
-def fit(predictor: Predictor, data: Data, *, settings: FinetuningSettings, watch: Watch) -> None:
-    """Train the model in place; it ends with the weights of its best epoch."""
-    features = predictor.features(data.train)
-    size = min(settings.batch_size, len(features))
-    epoch = len(features) // size  # steps; an epoch's odd rows go into the next one's first batch
-    steps = settings.steps or settings.epochs * epoch
-    model = predictor.model
-    trainer = Finetuner(predictor.task, model)
-    updates = optimizer.build(settings.optimizer(steps), steps=steps, variables=trainer.trainable_variables)
-    trainer.compile(optimizer=updates, jit_compile=settings.jit_compile)
-    model.compile(jit_compile=settings.jit_compile)  # it answers as it is trained
-    watch.expect(steps, batch_size=size)
-    trainer.fit(
-        batches(features, size=size, seed=settings.seed),
-        steps_per_epoch=min(epoch, steps),
-        epochs=math.ceil(steps / epoch),
-        callbacks=[watch],
-        shuffle=False,
-        verbose=0,
-    )
+    summary = {
+        "format": "xlnet-finetuning/1",
+        "task": task.kind,
+        **measured,
+        "best_metric": task.best,
+        "classes": task.head.get("classes"),
+        "lengths": rows.plan.buckets,
+        "parameters": sum(math.prod(value.shape) for value in checkpoints.reference_variables(model).values()),
+        "trained_parameters": trained,
+        "vocabulary_sha256": source.tokenizer.sha256,
+        **provenance,
+    }
+    storage.publish_json(storage.join(output, "summary.json"), summary)
+    for name in ("checkpoints", FOLDER):
+        storage.remove_folder(storage.join(output, name))
+    return summary

@@ -1,14 +1,18 @@
 """The examples of a fine-tuning run, and their batches."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from xlnet.errors import require
 from xlnet.tasks import registry
 from xlnet.tasks.task import Arrays, Examples, Features, Task, described
 from xlnet.training.finetuning_settings import FinetuningSettings
+from xlnet.training.length_buckets import BatchPlan, bucket_lengths
+
+BUCKETS = 4  # shapes to compile, where the task allows more than one
 
 
 @dataclass(frozen=True)
@@ -31,16 +35,59 @@ class Data:
         return {name: described(part) for name, part in parts.items() if part is not None}
 
 
-def batches(features: Features, *, size: int, seed: int) -> Iterator[tuple[Arrays]]:
-    """Batches of `size` rows without end: every row once in each pass, each pass in an order of its own.
-
-    A batch is one dict of inputs and targets, alone in a tuple as Keras wants it.
+class TrainingRows:
+    """The rows that are trained on, in batches by step: dicts of inputs, targets and, where rows count differently,
+    `weight`.
     """
-    arrays = features.inputs | features.targets
-    waiting = np.zeros(0, np.int64)
-    draw = np.random.Generator(np.random.Philox(key=seed))
-    while True:
-        while len(waiting) < size:
-            waiting = np.concatenate([waiting, draw.permutation(len(features))])
-        rows, waiting = waiting[:size], waiting[size:]
-        yield ({name: values[rows] for name, values in arrays.items()},)
+
+    def __init__(self, task: Task, features: Features, *, settings: FinetuningSettings):
+        self.task = task
+        weights = task.weights(features, settings.class_weights)
+        self.arrays: Arrays = features.inputs | features.targets | ({} if weights is None else {"weight": weights})
+        size = min(settings.batch_size, len(features))
+        parts = settings.accumulation_steps
+        require(size % parts == 0, "accumulation_steps", parts, f"a number that divides the {size} rows of a batch")
+        most = settings.length_buckets or (BUCKETS if task.may_be_cut else 1)
+        self._require_cuttable(most)
+        lengths = lengths_of(features)
+        buckets = bucket_lengths(lengths, most=most, longest=task.sequence_length)
+        self.plan = BatchPlan(lengths, size=size, seed=settings.seed, buckets=buckets)
+        self.epoch = len(features) // size  # steps; an epoch's odd rows go into the next one's first batches
+        self.steps = settings.steps or settings.epochs * self.epoch
+
+    def _require_cuttable(self, buckets: int) -> None:
+        wanted = "1: here answers depend on the padding; take --summary last, or leave it out"
+        require(buckets == 1 or self.task.may_be_cut, "length_buckets", buckets, wanted)
+
+    def batch(self, step: int) -> Arrays:
+        """The batch of a step, counted from 0."""
+        rows, length = self.plan[step]
+        return {name: self._cut(name, values[rows], length) for name, values in self.arrays.items()}
+
+    def _cut(self, name: str, values: NDArray[Any], length: int) -> NDArray[Any]:
+        return values[..., values.shape[-1] - length :] if name in self.task.along_sequence else values
+
+    def batches(self, first: int, last: int) -> Any:
+        """A tf.data.Dataset of the batches of steps `first` up to `last`."""
+        import tensorflow as tf
+
+        shapes = {name: [self.plan.size, *values.shape[1:]] for name, values in self.arrays.items()}
+        signature = {
+            name: tf.TensorSpec(
+                [*shapes[name][:-1], None] if self._varies(name) else shapes[name], dtype=values.dtype, name=name
+            )
+            for name, values in self.arrays.items()
+        }
+        made = tf.data.Dataset.from_generator(
+            lambda: (self.batch(step) for step in range(first, last)), output_signature=signature
+        )
+        return made.prefetch(2)
+
+    def _varies(self, name: str) -> bool:
+        return len(self.plan.buckets) > 1 and name in self.task.along_sequence
+
+
+def lengths_of(features: Features) -> NDArray[np.int64]:
+    """How many pieces of each row are not padding, [rows]; of a row of several sequences the longest."""
+    lengths = (features.inputs["padding"] == 0).sum(axis=-1)
+    return lengths.reshape(len(lengths), -1).max(axis=1)

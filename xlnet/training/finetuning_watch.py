@@ -1,139 +1,163 @@
-"""What happens beside the steps of fine-tuning: metrics, progress, and the best epoch."""
+"""What happens between the steps of fine-tuning: metrics, measuring, checkpoints, and the end that comes early."""
 
-import math
 import time
 from typing import Any
 
 import keras
 from keras import ops
 
-from xlnet.errors import UserError
 from xlnet.progress import Progress
-from xlnet.serving.predictor import Predictor
-from xlnet.tasks.metrics import score
-from xlnet.tasks.task import Examples
+from xlnet.training.best_weights import BestWeights
+from xlnet.training.finetuner import Finetuner
+from xlnet.training.finetuning_data import TrainingRows
+from xlnet.training.finetuning_settings import FinetuningSettings
 from xlnet.training.metrics_log import MetricsLog
+from xlnet.training.run_checkpoints import RunCheckpoints
+from xlnet.training.skipped import Skipped
+from xlnet.training.stopping import StoppedError
 
-SHOWN = ("dev_loss", "dev_accuracy", "dev_pearson")  # of the best epoch, in the progress line
-LINES = 200  # of metrics in a run, at most; every step costs a write
+SHOWN = ("dev_loss", "dev_accuracy", "dev_pearson", "dev_f1")  # of the best evaluation, in the progress line
+LINES = 200  # of metrics in a run, at most; every one waits for the step
 
 
 class Watch(keras.callbacks.Callback):
-    """Writes metrics at intervals, measures on the dev examples after each epoch, keeps the best weights.
+    """Trains the steps of a run from `start` on, and does after each what is due."""
 
-    Best is what the task says (`Task.best`); the lower loss settles a tie.
-    """
-
-    def __init__(self, predictor: Predictor, dev: Examples | None, *, folder: str, shown: bool):
+    def __init__(
+        self,
+        trainer: Finetuner,
+        rows: TrainingRows,
+        *,
+        settings: FinetuningSettings,
+        start: int,
+        log: MetricsLog,
+        checkpoints: RunCheckpoints,
+        skipped: Skipped,
+        best: BestWeights | None,
+        shown: bool,
+    ):
         super().__init__()
-        self.predictor, self.dev, self.shown = predictor, dev, shown
-        self.dev_features = None if dev is None else predictor.features(dev)
-        self.log = MetricsLog(folder)
-        self.best: dict[str, float] = {}
-        self.best_key: tuple[float, float] | None = None
-        self.best_weights: list[Any] | None = None
-        self.last: dict[str, float] = {}
-        self.step = 0
+        self.trainer, self.rows, self.settings = trainer, rows, settings
+        self.log, self.checkpoints, self.skipped, self.best = log, checkpoints, skipped, best
+        self.step = self.saved = start
+        self.log_interval = max(1, rows.steps // LINES)
+        self.evaluation_interval = settings.evaluation_interval or rows.epoch
+        self.checkpoint_interval = settings.checkpoint_interval or rows.epoch
+        self.progress = Progress(rows.steps, unit="steps", name="fine-tuning") if shown else None
+        self.is_asked_to_stop = False
+        self.began = time.monotonic() - log.reached  # of the run, over all its restarts
         self.timed_steps, self.timed_seconds = 0, 0.0  # without the first step, which compiles
 
-    def expect(self, steps: int, *, batch_size: int) -> None:
-        """Tells how long the run will be."""
-        self.steps, self.batch_size = steps, batch_size
-        self.interval = max(1, steps // LINES)
-        self.progress = Progress(steps, unit="steps", name="fine-tuning") if self.shown else None
+    def stop(self) -> None:
+        """Ask for a checkpoint after the step that runs; may be called from a signal handler."""
+        self.is_asked_to_stop = True
+
+    def train(self) -> None:
+        """Train to the last step, or until nothing gets better. Raises StoppedError when asked to stop, all saved."""
+        if self.progress is not None:
+            self.progress.update(self.step)
+        if not self.is_over:
+            self.trainer.fit(
+                self.rows.batches(self.step, self.rows.steps),
+                steps_per_epoch=self.rows.steps - self.step,
+                callbacks=[self],
+                shuffle=False,
+                verbose=0,
+            )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to train."""
+        is_patient = self.best is None or not 0 < self.settings.patience <= self.best.since_best
+        return self.step >= self.rows.steps or not is_patient
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """The clock starts."""
-        self.began = time.monotonic()
-        if self.progress is not None:
-            self.progress.update(0)
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keras' running mean of the loss starts anew."""
-        self.epoch = epoch + 1
-        self._begin_interval(sum_before=0.0, steps_before=0)
-        self.in_epoch = 0
+        self._start_clock()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes a line at the end of an interval, and stops after the last step."""
+        """After each step."""
         self.step += 1
-        self.in_epoch += 1
-        if self.step == 1:
-            self.untimed, self.interval_began = 1, time.monotonic()
-        running = (logs or {})["target_loss"]
-        summed = running * self.in_epoch
-        if not math.isfinite(summed):
-            raise UserError(f"the loss is {running} at step {self.step}; lower learning_rate or clip_norm")
-        if self.step % self.interval == 0 or self.step == self.steps:
-            self._write(summed)
-        if self.step == self.steps:
-            self.model.stop_training = True
-
-    def _begin_interval(self, *, sum_before: float, steps_before: int) -> None:
-        self.sum_before, self.steps_before = sum_before, steps_before
-        self.untimed, self.interval_began = 0, time.monotonic()
-
-    def _sync(self) -> None:
+        if batch == 0:  # it was compiled
+            self._start_clock()
+        is_last = self.step == self.rows.steps
+        is_logged, is_measured, is_saved = (
+            is_last or self.step % interval == 0
+            for interval in (self.log_interval, self.evaluation_interval, self.checkpoint_interval)
+        )
+        if not (is_logged or is_measured or is_saved or self.is_asked_to_stop):
+            return
         if keras.backend.backend() == "jax":  # fit holds the weights elsewhere until it is asked
-            self.model.jax_state_sync()
+            self.trainer.jax_state_sync()
+        self.skipped.check()
+        self._stop_clock()
+        if is_logged:
+            self._write()
+        if is_measured:
+            self._evaluate()
+        if is_saved or self.is_over or self.is_asked_to_stop:
+            self._save()
+        if self.is_asked_to_stop and not self.is_over:
+            raise StoppedError(f"stopped at step {self.step} of {self.rows.steps}, saved; the same command goes on")
+        self.trainer.stop_training = self.is_over
+        self._start_clock()
 
-    def _write(self, summed: float) -> None:
-        self._sync()
-        count = self.in_epoch - self.steps_before
-        now = time.monotonic()
-        self.timed_steps += count - self.untimed
-        self.timed_seconds += now - self.interval_began
-        updates = self.model.optimizer
-        self.last = {
-            "loss": (summed - self.sum_before) / count,
+    def _start_clock(self) -> None:
+        self.steps_before, self.started = self.step, time.monotonic()
+
+    def _stop_clock(self) -> None:
+        self.timed_steps += self.step - self.steps_before
+        self.timed_seconds += time.monotonic() - self.started
+
+    def _write(self) -> None:
+        updates = self.trainer.optimizer
+        line = {
+            "loss": float(ops.convert_to_numpy(self.trainer.target_loss.result())),
             "learning_rate": float(ops.convert_to_numpy(updates.learning_rate)),
             "gradient_norm": float(ops.convert_to_numpy(updates.gradient_norm)),
-            "examples_per_second": self._rate(),
+            "examples_per_second": self.rate,
         }
-        self.log.write(self.step, {"epoch": self.epoch, **self.last, "seconds": round(now - self.began, 3)})
-        self._begin_interval(sum_before=summed, steps_before=self.in_epoch)
+        self.trainer.target_loss.reset_state()
+        counts = {"skipped": self.skipped.count} if self.skipped.count else {}
+        self.log.write(self.step, {"epoch": self.epoch, **line, "seconds": self.seconds(3)} | counts)
         self._show()
 
-    def _rate(self) -> float:
-        """Examples a second so far; 0 while there is only the step that compiles."""
-        return round(self.timed_steps * self.batch_size / max(self.timed_seconds, 1e-9), 1)
+    def seconds(self, digits: int) -> float:
+        """Spent so far, without the pauses between restarts."""
+        return round(time.monotonic() - self.began, digits)
+
+    def summary(self) -> dict[str, Any]:
+        """What the steps came to."""
+        found = {"steps": self.step, "epochs": self.epoch}
+        found |= {
+            name: self.log.last[name] for name in ("loss", "examples_per_second", "skipped") if name in self.log.last
+        }
+        return found | {"seconds": self.seconds(1)}
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the step that was just done, counted from 1."""
+        return (self.step - 1) // self.rows.epoch + 1
+
+    @property
+    def rate(self) -> float:
+        """Rows a second in this life of the run; 0 while there is only the step that compiles."""
+        return round(self.timed_steps * self.rows.plan.size / max(self.timed_seconds, 1e-9), 1)
+
+    def _evaluate(self) -> None:
+        if self.best is not None:
+            line = self.best.evaluate(self.step, epoch=self.epoch)
+            self.log.write(self.step, {name: value for name, value in line.items() if name != "step"})
+
+    def _save(self) -> None:
+        self.checkpoints.save(self.step)
+        if self.best is not None:
+            self.best.forget([checkpoint.step for checkpoint in self.checkpoints.found()])
 
     def _show(self) -> None:
         if self.progress is None:
             return
-        shown = {"loss": self.last["loss"]} | {name: self.best[name] for name in SHOWN if name in self.best}
+        best = self.best.ranked()[0] if self.best is not None and self.best.evaluations else {}
+        shown = {"loss": self.log.last["loss"]} | {name: best[name] for name in SHOWN if name in best}
         note = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
-        self.progress.update(self.step, rate=f"{self.last['examples_per_second']:,.0f} examples/s", note=note)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measures on the dev examples and keeps the weights when they are the best so far."""
-        if self.dev is None or self.dev_features is None:
-            return
-        self._sync()
-        predictor, features = self.predictor, self.dev_features
-        outputs = predictor.outputs(features.inputs, batch_size=self.batch_size)
-        found = predictor.task.measure(self.dev, features, outputs)
-        values = {"loss": found["loss"], **found["metrics"]}
-        line = {f"dev_{name}": value for name, value in values.items() if value is not None}
-        self.log.write(self.step, {"epoch": self.epoch} | line)
-        key = (score(predictor.task.best, found["metrics"]), score("loss", found))
-        if self.best_key is None or key > self.best_key:
-            self.best_key, self.best = key, {"epoch": self.epoch} | line
-            self.best_weights = self.predictor.model.get_weights()
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """The model gets the best weights back."""
-        self._sync()
-        if self.best_weights is not None:
-            self.predictor.model.set_weights(self.best_weights)
-            self.best_weights = None
-
-    def summary(self) -> dict[str, Any]:
-        """What a run came to."""
-        return {
-            "steps": self.step,
-            "epochs": self.epoch,
-            "loss": self.last["loss"],
-            "examples_per_second": self._rate(),
-            **{("best_epoch" if name == "epoch" else name): value for name, value in self.best.items()},
-        }
+        self.progress.update(self.step, rate=f"{self.rate:,.0f} examples/s", note=note)

@@ -16,8 +16,9 @@ class MetricsLog:
     """Metrics appended to `metrics.jsonl` and written as TensorBoard scalars, in one folder.
 
     A run that goes on from a checkpoint drops the lines that came after it (`resume_at`), so that each step
-    stands in the file once. `last` holds the newest value of each metric that is in the file, `reached` the seconds of
-    the last line that was. On gs:// nothing can be appended to: files are written on the disk and uploaded whole.
+    stands in the file once. `lines` are those that stay, `last` has the newest value of each metric in them, `reached`
+    the seconds of the last line that was. On gs:// nothing can be appended to: files are written on the disk and
+    uploaded whole.
     """
 
     def __init__(self, folder: str, *, resume_at: int | None = None):
@@ -29,6 +30,7 @@ class MetricsLog:
             found = _lines(storage.read_bytes(self.published).decode())
         kept = [line for line in found if line["step"] <= (resume_at or 0)]
         self.last: dict[str, Any] = {}
+        self.lines = kept
         for line in kept:
             self.last |= line
         self.reached: float = max((line.get("seconds", 0.0) for line in found), default=0.0)

@@ -18,6 +18,7 @@ from xlnet.training.held_out import HeldOut
 from xlnet.training.loop import Loop
 from xlnet.training.pretrainer import Pretrainer
 from xlnet.training.pretraining_data import TrainingData
+from xlnet.training.resume import Keep
 from xlnet.training.run_checkpoints import RunCheckpoints
 from xlnet.training.run_metrics import RunMetrics, Work
 from xlnet.training.settings import PretrainingSettings
@@ -49,7 +50,8 @@ def pretrain(
     keras.utils.set_random_seed(settings.seed)
     trainer = build_trainer(settings, config=config, corpus=train.corpus, init=init)
     held_out = None if validation is None else _held_out(validation, trainer, data=train)
-    checkpoints = RunCheckpoints(output, trainer=trainer, settings=settings, fixed=fixed)
+    keep = Keep(settings.keep_checkpoints, every=settings.keep_interval)
+    checkpoints = RunCheckpoints(output, trainer=trainer, keep=keep, fixed=fixed)
     start = checkpoints.restore()
     run_identity.claim(output, fixed)
     work = _work(trainer, settings)

@@ -1,21 +1,21 @@
-"""The checkpoints of a pretraining run: all that a step changes."""
+"""The checkpoints of a training run: all that a step changes."""
 
 import sys
 from typing import Any
 
 from xlnet import storage
 from xlnet.training import resume
-from xlnet.training.pretrainer import Pretrainer
-from xlnet.training.settings import PretrainingSettings
 
 
 class RunCheckpoints:
-    """Saves and restores a trainer in a run's folder. `fixed`: what must be the same for the run to go on."""
+    """Saves and restores a trainer (a Keras model with `target_loss`) in a run's folder.
 
-    def __init__(self, output: str, *, trainer: Pretrainer, settings: PretrainingSettings, fixed: dict[str, Any]):
+    `fixed`: what must be the same for the run to go on.
+    """
+
+    def __init__(self, output: str, *, trainer: Any, keep: resume.Keep, fixed: dict[str, Any]):
         self.folder = storage.join(output, "checkpoints")
-        self.trainer, self.fixed = trainer, fixed
-        self.keep = resume.Keep(settings.keep_checkpoints, every=settings.keep_interval)
+        self.trainer, self.keep, self.fixed = trainer, keep, fixed
 
     def save(self, step: int) -> None:
         """Write a checkpoint."""
@@ -23,11 +23,14 @@ class RunCheckpoints:
 
     def restore(self) -> int:
         """Go back to the newest sound checkpoint -> its step, 0 without one. Those passed over are told on stderr."""
-        found = resume.find(self.folder)
-        checkpoint, passed = resume.restore(found, variables=self._variables(), settings=self.fixed)
+        checkpoint, passed = resume.restore(self.found(), variables=self._variables(), settings=self.fixed)
         for line in passed:
             print(line, file=sys.stderr, flush=True)
         return 0 if checkpoint is None else checkpoint.step
+
+    def found(self) -> list[resume.Checkpoint]:
+        """Those that there are, oldest first."""
+        return resume.find(self.folder)
 
     def _variables(self) -> dict[str, Any]:
         """By place and name: Keras numbers the paths anew in every process."""

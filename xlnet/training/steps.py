@@ -127,7 +127,7 @@ def _share(model: Any, batch: dict[str, Any], memories: list[Any], total: Any) -
 
 def _split(model: Any, batch: dict[Any, Any]) -> dict[Any, Any]:
     """[rows, ...] -> [parts, rows / parts, ...], neighbours together: forward and backward rows alternate."""
-    return {name: ops.reshape(values, (model.parts, -1, *values.shape[1:])) for name, values in batch.items()}
+    return {name: ops.reshape(values, (model.parts, -1, *ops.shape(values)[1:])) for name, values in batch.items()}
 
 
 def _loss(model: Any, loss: Any) -> dict[str, Any]:

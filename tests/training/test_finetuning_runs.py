@@ -1,0 +1,205 @@
+"""Fine-tuning runs that are killed, asked to stop, end early, average weights, or come in several seeds."""
+
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from xlnet import storage
+from xlnet.errors import UserError
+from xlnet.model.config import ModelConfig
+from xlnet.serving.predictor import Predictor
+from xlnet.tasks.classification import Classification
+from xlnet.training import finetuning_watch
+from xlnet.training.finetuning import finetune
+from xlnet.training.finetuning_seeds import finetune_seeds
+from xlnet.training.finetuning_settings import FinetuningSettings
+from xlnet.training.stopping import StoppedError
+
+HERE = Path(__file__).parent
+WORDS = ["the", "of", "and", "water", "pond", "house", "day", "man", "night", "light", "earth", "summer"]
+pytestmark = pytest.mark.usefixtures("at_once")
+TINY = ModelConfig(layers=1, model_dim=8, heads=1, head_dim=8, feedforward_dim=8, dropout=0.1, initializer_stddev=0.1)
+SETTINGS = FinetuningSettings(
+    sequence_length=24, batch_size=8, epochs=3, learning_rate=1e-2, jit_compile=False, length_buckets=2
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, vocabulary) -> Path:
+    """Texts of 1 to 15 words, to tell whether they are about water."""
+    place = tmp_path_factory.mktemp("texts")
+    draw = random.Random(0)
+    for name, count in {"train": 33, "dev": 16}.items():
+        texts = [" ".join(draw.choices(WORDS, k=draw.randint(1, 15))) for _ in range(count)]
+        rows = [f"{text}\t{'yes' if 'water' in text else 'no'}\n" for text in texts]
+        (place / f"{name}.tsv").write_text("text\tlabel\n" + "".join(rows))
+    shutil.copy(vocabulary, place / "spiece.model")
+    return place
+
+
+def run(folder: Path, output: Path, **changed: Any) -> dict[str, Any]:
+    return finetune(
+        train=str(folder / "train.tsv"),
+        dev=str(folder / "dev.tsv"),
+        vocabulary=str(folder / "spiece.model"),
+        model_config=TINY,
+        output=str(output),
+        settings=dataclasses.replace(SETTINGS, **changed),
+        progress=False,
+    )
+
+
+def metrics(output: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    of_time = ("seconds", "examples_per_second")
+    return [{name: value for name, value in line.items() if name not in of_time} for line in lines]
+
+
+def assert_same(one: Path, other: Path) -> None:
+    assert metrics(one) == metrics(other)
+    weights = [load_file(output / "model" / "model.safetensors") for output in (one, other)]
+    assert weights[0].keys() == weights[1].keys()
+    for name, expected in weights[0].items():
+        np.testing.assert_array_equal(weights[1][name], expected, err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_over_and_over_ends_as_one_that_is_not(folder):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, str(HERE / "finetuning_killing.py"), str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1])["killed"] >= 8
+    assert_same(folder / "whole", folder / "broken")
+    summary = storage.read_json(str(folder / "broken" / "summary.json"))
+    assert summary == storage.read_json(str(folder / "whole" / "summary.json")) | {
+        name: summary[name] for name in ("seconds", "examples_per_second")
+    }
+    left = sorted(path.name for path in (folder / "broken").iterdir())
+    assert left == ["metrics.jsonl", "model", "run.json", "summary.json", "tensorboard"]
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "whole"
+    run(folder, output)
+    return output
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(folder, whole, tmp_path, monkeypatch):
+    write = finetuning_watch.MetricsLog.write
+
+    def and_term(log, step, values):
+        write(log, step, values)
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(finetuning_watch.MetricsLog, "write", and_term)
+    output = tmp_path / "out"
+    with pytest.raises(StoppedError, match="stopped at step 5 of 12, saved; the same command goes on"):
+        run(folder, output)
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"was made with learning_rate 0\.01, this run has 0\.02; give the same"):
+        run(folder, output, learning_rate=0.02)
+    run(folder, output, checkpoint_interval=1)
+    assert_same(whole, output)
+    with pytest.raises(UserError, match="already holds a finished run"):
+        run(folder, output)
+
+
+def test_it_ends_when_the_dev_metric_gets_no_better_and_keeps_the_best(folder, tmp_path, monkeypatch):
+    accuracies = iter([0.5, 0.8, 0.7, 0.8, 0.9])
+    kept = []
+
+    def measure(task, examples, features, outputs):
+        return {"metrics": {"accuracy": next(accuracies)}, "loss": 1.0}
+
+    def outputs(predictor, inputs, **options):
+        kept.append(predictor.model.get_weights())
+
+    monkeypatch.setattr(Classification, "measure", measure)
+    monkeypatch.setattr(Predictor, "outputs", outputs)
+    summary = run(folder, tmp_path / "out", epochs=5, patience=2)
+    assert (summary["steps"], summary["best_step"], summary["dev_accuracy"]) == (16, 8, 0.8)
+    found = [line["dev_accuracy"] for line in metrics(tmp_path / "out") if "dev_accuracy" in line]
+    assert found == [0.5, 0.8, 0.7, 0.8]
+    monkeypatch.undo()
+    found = Predictor.load(str(tmp_path / "out" / "model")).model.get_weights()
+    for value, best in zip(found, kept[1], strict=True):
+        assert value.dtype.kind != "f" or (value == best).all()
+
+
+@pytest.mark.parametrize("is_better", [True, False])
+def test_the_mean_of_the_best_weights_is_taken_where_it_is_better(folder, tmp_path, monkeypatch, is_better):
+    accuracies = iter([0.5, 0.9, 0.8, 0.95 if is_better else 0.85])
+    kept = []
+
+    def measure(task, examples, features, outputs):
+        return {"metrics": {"accuracy": next(accuracies)}, "loss": 1.0}
+
+    def outputs(predictor, inputs, **options):
+        kept.append(predictor.model.logit.get_weights()[0])
+
+    monkeypatch.setattr(Classification, "measure", measure)
+    monkeypatch.setattr(Predictor, "outputs", outputs)
+    summary = run(folder, tmp_path / "out", averaged=2)
+    monkeypatch.undo()
+    found = Predictor.load(str(tmp_path / "out" / "model")).model.logit.get_weights()[0]
+    assert summary.get("averaged") == (2 if is_better else None)
+    np.testing.assert_allclose(found, (kept[1] + kept[2]) / 2 if is_better else kept[1], atol=1e-7)
+
+
+def test_several_seeds_give_a_table_and_what_is_done_is_not_done_again(folder, tmp_path):
+    output = tmp_path / "seeds"
+    given: dict[str, Any] = {
+        "train": str(folder / "train.tsv"),
+        "dev": str(folder / "dev.tsv"),
+        "vocabulary": str(folder / "spiece.model"),
+        "model_config": TINY,
+        "output": str(output),
+        "settings": dataclasses.replace(SETTINGS, epochs=1, seed=5),
+        "progress": False,
+    }
+    summary = finetune_seeds(seeds=3, **given)
+    runs = [storage.read_json(str(output / f"seed-{seed}" / "summary.json")) for seed in (5, 6, 7)]
+    losses = [found["dev_loss"] for found in runs]
+    assert len(set(losses)) == 3
+    assert summary["seeds"] == [5, 6, 7]
+    spread = summary["spread"]["dev_loss"]
+    assert spread == {
+        "median": np.median(losses),
+        "lowest": min(losses),
+        "highest": max(losses),
+        "deviation": pytest.approx(np.std(losses, ddof=1)),
+    }
+    best = max(runs, key=lambda found: (found["dev_accuracy"], -found["dev_loss"]))
+    assert summary["best"] == f"seed-{best['settings']['seed']}"
+    (output / "summary.json").unlink()
+    shutil.rmtree(output / "seed-6")
+    before = {seed: (output / f"seed-{seed}" / "summary.json").stat().st_mtime_ns for seed in (5, 7)}
+    again = finetune_seeds(seeds=3, **given)
+    assert again["spread"]["dev_loss"] == spread
+    assert before == {seed: (output / f"seed-{seed}" / "summary.json").stat().st_mtime_ns for seed in (5, 7)}
+    with pytest.raises(UserError, match="already holds a finished run"):
+        finetune_seeds(seeds=3, **given)
+
+
+def test_what_needs_dev_examples_says_so(folder, tmp_path):
+    for name, value in {"patience": 1, "averaged": 2, "evaluation_interval": 3}.items():
+        with pytest.raises(UserError, match="dev is None, wanted is examples to measure on, for patience, averaged"):
+            finetune(
+                train=str(folder / "train.tsv"),
+                output=str(tmp_path / "out"),
+                settings=dataclasses.replace(SETTINGS, **{name: value}),
+            )

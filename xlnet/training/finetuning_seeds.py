@@ -1,0 +1,89 @@
+"""The same fine-tuning from several seeds: small data make one run's figure a matter of luck.
+
+Source: Devlin et al. 2019 and Yang et al. 2019 report the best or the median of several runs.
+"""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import keras
+
+from xlnet import storage
+from xlnet.errors import UserError, require
+from xlnet.tasks.metrics import score
+from xlnet.training.finetuning import finetune
+from xlnet.training.finetuning_settings import FinetuningSettings
+
+NOT_MEASURED = ("seconds", "examples_per_second", "parameters", "trained_parameters")
+
+
+def finetune_seeds(*, seeds: int, output: str, settings: FinetuningSettings, **given: Any) -> dict[str, Any]:
+    """Run `finetune` with so many seeds, from the settings' one on, in OUTPUT/seed-K; a finished one is not run again.
+
+    OUTPUT/summary.json, written last, is returned: `spread`, for each figure its median, lowest, highest and standard
+    deviation, and `best`, the run whose dev metric is best. Raises what `finetune` raises.
+    """
+    require(seeds >= 1, "seeds", seeds, "1 or more")
+    if storage.exists(storage.join(output, "summary.json")):
+        raise UserError(f"{output} already holds a finished run; name another --output, or remove it")
+    numbers = list(range(settings.seed, settings.seed + seeds))
+    runs = [
+        _run(storage.join(output, f"seed-{number}"), settings=replace(settings, seed=number), **given)
+        for number in numbers
+    ]
+    figures = {name for run in runs for name, value in run.items() if _is_number(value) and name not in NOT_MEASURED}
+    summary = {
+        "format": "xlnet-finetuning-seeds/1",
+        "task": runs[0]["task"],
+        "seeds": numbers,
+        "spread": {
+            name: spread([run[name] for run in runs]) for name in sorted(figures) if all(name in run for run in runs)
+        },
+        "best": f"seed-{numbers[_best(runs)]}",
+        "settings": runs[0]["settings"],
+        "data": runs[0]["data"],
+    }
+    storage.publish_json(storage.join(output, "summary.json"), summary)
+    return summary
+
+
+def _run(output: str, *, settings: FinetuningSettings, **given: Any) -> dict[str, Any]:
+    done = storage.join(output, "summary.json")
+    if not storage.exists(done):
+        keras.utils.clear_session()
+        return finetune(output=output, settings=settings, **given)
+    found: dict[str, Any] = storage.read_json(done)
+    wanted = {**asdict(settings), "lora_kernels": list(settings.lora_kernels), "init": given.get("init")}
+    for name, value in (found["settings"] | {"init": found["init"]}).items():
+        if value != wanted[name]:
+            raise UserError(
+                f"{output} was made with {name} {value!r}, this run has {wanted[name]!r}; "
+                "give the same settings, or another --output"
+            )
+    return found
+
+
+def _best(runs: Sequence[dict[str, Any]]) -> int:
+    """The place of the run that is best by the task's metric on the dev examples; the first without them."""
+
+    def key(place: int) -> tuple[float, float]:
+        values = {name.removeprefix("dev_"): value for name, value in runs[place].items() if name.startswith("dev_")}
+        return score(runs[place]["best_metric"], values), score("loss", values)
+
+    return max(range(len(runs)), key=key)
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, lowest, highest and standard deviation (of a sample; 0 of one value)."""
+    return {
+        "median": statistics.median(values),
+        "lowest": min(values),
+        "highest": max(values),
+        "deviation": statistics.stdev(values) if len(values) > 1 else 0.0,
+    }
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
