@@ -52,7 +52,7 @@ class MultipleChoice(keras.Model):
 
     def call(self, inputs: dict[str, Any], *, training: bool | None = None) -> Any:
         """See the class."""
-        options, length = inputs["pieces"].shape[1:]
+        _, options, length = ops.shape(inputs["pieces"])
         rows = {name: ops.reshape(values, (-1, length)) for name, values in inputs.items()}
         hidden, _ = self.backbone(rows["pieces"], rows["segments"], padding=rows["padding"], training=training)
         scores = self.logit(self.summary(hidden, rows["padding"], training=training))

@@ -62,6 +62,11 @@ class MultipleChoice(Task):
         model({"pieces": nothing, "segments": nothing, "padding": nothing})
         return model
 
+    @property
+    def may_be_cut(self) -> bool:
+        """See `Task`: other summaries look at padding."""
+        return self.head["summary"] in ("last", "attn")
+
     def losses(self, model: Any, batch: Mapping[str, Any], *, training: bool) -> Any:
         """Negative log probabilities in nats of the right options. See `Task`."""
         from keras import ops

@@ -67,7 +67,7 @@ def finetune(
         "stage": "finetuning",
         "init": init,
         "fresh_weights": fresh_weights,
-        "settings": dataclasses.asdict(settings),
+        "settings": _as_json(dataclasses.asdict(settings)),
         "data": described,
         "xlnet_version": __version__,
     }
@@ -116,7 +116,12 @@ def _fixed(
     fixed |= {f"model.{name}": value for name, value in dataclasses.asdict(source.config).items()}
     fixed |= {f"{name}_sha256": part["sha256"] for name, part in described.items()}
     fixed |= {"init": init, "fresh": fresh, "vocabulary_sha256": source.tokenizer.sha256}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in fixed.items()}  # as JSON has it
+    return _as_json(fixed)
+
+
+def _as_json(values: dict[str, Any]) -> dict[str, Any]:
+    """As they are when they are read back."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _publish(
