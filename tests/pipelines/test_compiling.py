@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from components import readme
-from pipelines import cluster, compiling, graph
+from pipelines import cluster, compiling, graph, kubeflow, notice
 from pipelines.retraining import STEPS, UNCACHED
 from xlnet.cli import main
 from xlnet.errors import UserError
@@ -25,12 +25,15 @@ RENEW = (
     f"if this is as wanted: xlnet {' '.join([*WORDS[:3], 'configs/cluster.yaml --output'])} {GOLDEN.relative_to(ROOT)}"
 )
 KUBERNETES = "1.31"
+SECRET = "planted-secret-0123456789"
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
     path = tmp_path_factory.mktemp("compiled") / "retraining.yaml"
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), pytest.MonkeyPatch.context() as patch:
+        for variable in (notice.WEBHOOK, kubeflow.TOKEN, "GOOGLE_APPLICATION_CREDENTIALS"):
+            patch.setenv(variable, SECRET)
         assert main([*WORDS, str(path)]) == 0
     return path.read_text()
 
@@ -58,6 +61,11 @@ def comparable(text):
 def test_the_compiled_pipeline_is_the_one_that_was_reviewed(compiled):
     difference = "".join(difflib.unified_diff(comparable(GOLDEN.read_text()), comparable(compiled), "golden", "now"))
     assert not difference, f"the compiled pipeline changed:\n{difference}\n{RENEW}"
+
+
+def test_no_secret_of_who_compiles_is_in_it(compiled):
+    assert "secretName: xlnet-webhook" in compiled
+    assert SECRET not in compiled
 
 
 def test_every_step_runs_in_the_given_image_and_installs_nothing(documents):
