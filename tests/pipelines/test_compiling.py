@@ -206,6 +206,14 @@ def test_settings_of_a_cluster_that_cannot_be_are_one_line(tmp_path, text, messa
     assert "\n" not in str(caught.value)
 
 
+def test_the_picture_of_the_docs_shows_every_step():
+    page = (ROOT / "docs/kubeflow.md").read_text()
+    picture = page.partition("```\n")[2].partition("```")[0]
+    shown = {"train_vocabulary": "vocabulary", "finetune": "fine-tune", "report_tasks": "report"}
+    for step in STEPS:
+        assert shown.get(step, step.replace("_", " ")) in picture, step
+
+
 @pytest.mark.parametrize("name", readme.names())
 def test_the_page_of_each_component_is_current(name):
     page = (readme.HERE / name / "README.md").read_text()
