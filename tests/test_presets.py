@@ -18,7 +18,8 @@ from xlnet.training.settings import PretrainingSettings
 from xlnet.vocab import VocabularySettings
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
-PRESETS = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.yaml") if path.name != "prices.yaml")
+OTHERS = ("prices.yaml", "cluster.yaml", "retraining.yaml")  # of estimates; of the Kubeflow pipeline
+PRESETS = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.yaml") if path.name not in OTHERS)
 KINDS = {
     "vocabulary": VocabularySettings,
     "corpus": CorpusSettings,
