@@ -9,7 +9,6 @@ Source: Dai et al. 2019, section 3.2; Yang et al. 2019, sections 2.2 and 2.4.
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from xlnet.model.attention import View
@@ -62,8 +61,7 @@ class Continuation(keras.Model):
         if backbone.directions != 1 or length > text.longest:
             raise ValueError(f"{backbone.directions} directions, {length} pieces of {text.longest}")
         self.backbone, self.head, self.text, self.length = backbone, head, text, length
-        self(np.zeros((text.rows, length), np.int32))
-        text.forget()
+        self.built = True  # all weights exist
 
     def call(self, pieces: Any) -> Any:
         """See the class."""
