@@ -36,8 +36,8 @@ def verb(*words: str) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from xlnet.cli import main
 
-    sys.stderr = sys.stdout  # in one order, in one log
-    code = main(list(words))
+    with contextlib.redirect_stderr(sys.stdout):  # in one order, in one log
+        code = main(list(words))
     if code:
         sys.exit(code)
 

@@ -16,41 +16,6 @@ from xlnet.errors import UserError
 STEPS = ["train-vocabulary", "preprocess", "preprocess-2", "pretrain", "finetune", "finetune-2", "evaluate"]
 STEPS += ["evaluate-2", "export", "report"]
 RUNS = ("finetuned", "scratch")
-VERBS = ("returns", "raises")
-PRESET = {
-    "vocabulary": {"size": 400},
-    "corpus": {"sequence_length": 32, "reuse_length": 16, "permutation_size": 16, "predictions": 6, "shards": 4},
-    "model": {"layers": 1, "model_dim": 16, "heads": 2, "head_dim": 8, "feedforward_dim": 32},
-    "pretraining": {
-        "batch_size": 4,
-        "steps": 6,
-        "memory_length": 8,
-        "warmup_steps": 2,
-        "log_interval": 2,
-        "validation_interval": 3,
-        "checkpoint_interval": 3,
-    },
-    "finetuning": {"sequence_length": 16, "batch_size": 8, "steps": 6, "jit_compile": False},
-}
-
-
-@pytest.fixture(scope="module")
-def inputs(text, tmp_path_factory):
-    """Text, and a task that a word decides: 48 examples to learn from; 20 to measure, 12 of them of one class."""
-    folder = tmp_path_factory.mktemp("inputs")
-    objects = ["the loop", "a class", "this module", "an empty list", "every name", "the last line"]
-    rows = [f"{thing} {verb} in place {number}\t{verb}" for number in range(4) for thing in objects for verb in VERBS]
-    for name, lines in (("train", rows), ("dev", rows[1:25:2] + rows[:16:2])):
-        (folder / f"{name}.tsv").write_text("\n".join(["text\tlabel", *lines]) + "\n")
-    (folder / "preset.yaml").write_text(yaml.safe_dump(PRESET))
-    return {
-        "corpus": [str(path) for path in text[:2]],
-        "heldout": [str(text[2])],
-        "task_train": str(folder / "train.tsv"),
-        "task_dev": str(folder / "dev.tsv"),
-        "config": str(folder / "preset.yaml"),
-        "title": "A tiny run",
-    }
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +36,16 @@ def test_a_run_leaves_every_result_under_a_plain_name(chain):
 
 
 @pytest.mark.slow
-def test_a_run_keeps_to_the_preset_and_measures_on_the_held_out_text(chain, inputs):
+def test_a_run_keeps_to_the_preset_and_measures_on_the_held_out_text(chain, inputs, preset):
     output, told, _ = chain
     summary = storage.read_json(str(output / "pretrained" / "summary.json"))
-    assert summary["steps"] == PRESET["pretraining"]["steps"]
+    assert summary["steps"] == preset["pretraining"]["steps"]
     assert math.isfinite(summary["validation_loss"])
     assert told["held-out loss (nats a piece)"] == summary["validation_loss"]
     for name, files in (("data", inputs["corpus"]), ("heldout", inputs["heldout"])):
         manifest = storage.read_json(str(output / name / "manifest.json"))
         assert [entry["path"] for entry in manifest["inputs"]] == sorted(files)
-        assert manifest["settings"]["sequence_length"] == PRESET["corpus"]["sequence_length"]
+        assert manifest["settings"]["sequence_length"] == preset["corpus"]["sequence_length"]
 
 
 @pytest.mark.slow
@@ -137,11 +102,11 @@ def test_a_person_sees_the_steps_and_the_log_holds_every_word(chain):
     assert all(f"'{step}'" in log for step in STEPS)
 
 
-def test_a_failed_step_is_named_with_its_own_error_and_ends_the_run(inputs, tmp_path, capfd):
-    preset = tmp_path / "preset.yaml"
-    preset.write_text(yaml.safe_dump(PRESET | {"vocabulary": {"size": 200_000}}))
+def test_a_failed_step_is_named_with_its_own_error_and_ends_the_run(inputs, preset, tmp_path, capfd):
+    wrong = tmp_path / "preset.yaml"
+    wrong.write_text(yaml.safe_dump(preset | {"vocabulary": {"size": 200_000}}))
     with pytest.raises(UserError, match=r"^step 'train-vocabulary' failed: size: 200000 pieces were asked") as caught:
-        local.run(str(tmp_path / "run"), **inputs | {"config": str(preset)})
+        local.run(str(tmp_path / "run"), **inputs | {"config": str(wrong)})
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
