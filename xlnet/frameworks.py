@@ -13,10 +13,12 @@ def load() -> None:
     with tempfile.TemporaryFile() as aside:
         os.dup2(aside.fileno(), 2)
         try:
-            import keras  # noqa: F401
+            import keras
             import tensorflow as tf
 
-            tf.constant(0)  # the devices are looked for, and missed aloud, at the first operation
+            tf.config.list_physical_devices()  # devices are looked for, and missed aloud; none is taken yet
+            if keras.backend.backend() != "tensorflow":
+                tf.config.set_visible_devices([], "GPU")  # it reads data there; it would take all of their memory
         except Exception:
             aside.seek(0)
             os.write(shown, aside.read())

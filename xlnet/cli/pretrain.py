@@ -43,6 +43,8 @@ def run(parsed: argparse.Namespace) -> None:
     except StoppedError as stopped:
         print(stopped, file=sys.stderr, flush=True)
         raise SystemExit(EXIT_CODE) from None
+    if not summary:  # of a host that is not the first
+        return
     names = ["steps", "seconds", "parameters", "pieces_per_second", "loss", "validation_loss"]
     names += ["unigram_loss", "unigram_loss_own"]
     print_table(f"pretrained {parsed.output}", {name: summary.get(name) for name in names})

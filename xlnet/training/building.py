@@ -6,12 +6,18 @@ from xlnet.model.checkpoints import load_weights
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
 from xlnet.training import optimizer
+from xlnet.training.devices import Devices
 from xlnet.training.pretrainer import Pretrainer, build
 from xlnet.training.settings import PretrainingSettings
 
 
 def build_trainer(
-    settings: PretrainingSettings, *, config: ModelConfig, corpus: CorpusSettings, init: str | None = None
+    settings: PretrainingSettings,
+    *,
+    config: ModelConfig,
+    corpus: CorpusSettings,
+    devices: Devices,
+    init: str | None = None,
 ) -> Pretrainer:
     """A trainer that is ready for `fit`. `init`: a model directory or a reference checkpoint to begin from."""
     policy = settings.precision if settings.precision == "float32" else f"mixed_{settings.precision}"
@@ -21,11 +27,11 @@ def build_trainer(
         LanguageModelHead(backbone),
         corpus=corpus,
         objective=settings.objective,
-        rows=settings.batch_size,
+        rows=devices.rows(settings.batch_size),
         memory_length=settings.memory_length,
         parts=settings.accumulation_steps,
     )
-    build(trainer, rows=settings.batch_size)
+    build(trainer, rows=devices.rows(settings.batch_size))
     trainer.resets_metrics = False
     if init is not None:
         fresh = load_weights(trainer, init).missing

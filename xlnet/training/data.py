@@ -19,6 +19,7 @@ from xlnet.corpus.manifest import Manifest
 from xlnet.corpus.reference import Original
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import UserError
+from xlnet.training.devices import ALL, Share
 from xlnet.training.parsing import empty_record, parse
 from xlnet.training.shard_copies import ShardCopies
 from xlnet.training.shard_plan import Stretch, plan
@@ -36,28 +37,32 @@ def training_batches(
     seed: int,
     start: int = 0,
     orders: str = "stored",
+    share: Share = ALL,
 ) -> tf.data.Dataset:
     """The batches from step `start` to step `steps` of a training run; see the module for their content.
 
     Dict of pieces, segments, order int32 [batch_size, length], is_target bool [batch_size, length] and reset bool
     [batch_size]. `orders` "on-the-fly" draws new ones, which is done anyway where the original wrote the data.
+    A `share` reads some of the slots only, and has their rows.
     Raises UserError when the data do not carry so many rows.
     """
     rows = rows_per_slot(manifest)
     slots = _slots(batch_size, rows)
     stretches = plan(_lengths(manifest), slots=slots, steps=steps, seed=seed, start=start)
+    stretches = stretches[share.of(slots)]
     local = _local(data, manifest, stretches)
     read = [_slot(data, manifest, slot, rows=rows, local=local) for slot in stretches]
-    return _side_by_side(read, manifest, first=start, last=steps, seed=seed, orders=orders)
+    drawn = None if _is_stored(manifest, orders) else _orders(manifest, slots=slots, share=share, seed=seed)
+    return _side_by_side(read, manifest, first=start, last=steps, orders=drawn)
 
 
 def validation_batches(
-    data: str, manifest: Manifest, *, most_rows: int = VALIDATION_ROWS
+    data: str, manifest: Manifest, *, most_rows: int = VALIDATION_ROWS, share: Share = ALL, multiple: int = 1
 ) -> tuple[tf.data.Dataset, int]:
     """Every record of a data set once, its shards side by side; and the rows of a batch, `most_rows` at most.
 
     Orders are the stored ones, where there are any. Slots that have nothing more to read go on with rows that have no
-    target.
+    target. There are a `multiple` of slots; a `share` reads some of them, the rows are those of all.
     """
     rows = rows_per_slot(manifest)
     lengths = _lengths(manifest)
@@ -65,16 +70,19 @@ def validation_batches(
     if not slots:
         raise UserError(f"{data} holds no record; it was made from too little text")
     stretches = plan(lengths, slots=slots, steps=None)
+    stretches += [[] for _ in range(-slots % multiple)]
+    slots = len(stretches)
     counts = [sum(stretch.count for stretch in slot) for slot in stretches]
     steps = max(counts)
     empty = empty_record(manifest.settings, vocabulary_size=manifest.vocabulary["size"])
     filler = tf.data.Dataset.from_tensors((tf.constant(empty), tf.constant(0, tf.int64)))
-    local = _local(data, manifest, stretches)
+    local = _local(data, manifest, stretches[share.of(slots)])
     read = [
         _slot(data, manifest, slot, rows=rows, local=local).concatenate(filler.repeat((steps - count) * rows))
-        for slot, count in zip(stretches, counts, strict=True)
+        for slot, count in list(zip(stretches, counts, strict=True))[share.of(slots)]
     ]
-    return _side_by_side(read, manifest, first=0, last=steps, seed=0, orders="stored"), slots * rows
+    drawn = None if _is_stored(manifest, "stored") else _orders(manifest, slots=slots, share=share, seed=0)
+    return _side_by_side(read, manifest, first=0, last=steps, orders=drawn), slots * rows
 
 
 def rows_per_slot(manifest: Manifest) -> int:
@@ -145,7 +153,7 @@ def _slot(
     local: Callable[[Any], Any],
 ) -> tf.data.Dataset:
     """One slot's records, serialized, with the step of their stream: pairs, as many of them a step as `rows`."""
-    files = [storage.join(data, manifest.shards[stretch.shard].file) for stretch in stretches]
+    files = tf.constant([storage.join(data, manifest.shards[stretch.shard].file) for stretch in stretches], tf.string)
     firsts = tf.constant([stretch.first for stretch in stretches], tf.int64)
     counts = tf.constant([stretch.count for stretch in stretches], tf.int64)
 
@@ -161,21 +169,23 @@ def _slot(
 
 
 def _side_by_side(
-    slots: Sequence[tf.data.Dataset], manifest: Manifest, *, first: int, last: int, seed: int, orders: str
+    slots: Sequence[tf.data.Dataset], manifest: Manifest, *, first: int, last: int, orders: Callable[[Any], Any] | None
 ) -> tf.data.Dataset:
-    """The batches of steps `first` to `last`, each made of what its slots read. Some steps are parsed at once."""
+    """The batches of steps `first` to `last`, each made of what its slots read. Some steps are parsed at once.
+
+    `orders` of a step are taken instead of the stored ones.
+    """
     rows = rows_per_slot(manifest)
-    is_stored = orders == "stored" and not isinstance(manifest, Original)
     together = max(1, PARSED // (len(slots) * rows))
     read = tf.data.Dataset.zip(tuple(slot.batch(together * rows) for slot in slots))
     steps = read.map(
-        lambda *slots: _parse(slots, manifest, with_order=is_stored),
+        lambda *slots: _parse(slots, manifest, with_order=orders is None),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     ).unbatch()
-    if not is_stored:
+    if orders is not None:
         steps = steps.enumerate(first).map(
-            lambda step, batch: batch | {"order": _draw_orders(len(slots) * rows, step, manifest=manifest, seed=seed)},
+            lambda step, batch: batch | {"order": orders(step)},
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -207,6 +217,16 @@ def alternating(settings: CorpusSettings) -> NDArray[np.int64]:
     if not is_backward.any():
         return np.arange(len(is_backward))
     return np.stack([np.flatnonzero(~is_backward), np.flatnonzero(is_backward)], axis=1).ravel()
+
+
+def _is_stored(manifest: Manifest, orders: str) -> bool:
+    return orders == "stored" and not isinstance(manifest, Original)
+
+
+def _orders(manifest: Manifest, *, slots: int, share: Share, seed: int) -> Callable[[Any], Any]:
+    """Of a step the orders of a share's rows: a part of those of all rows, so that it does not matter who reads."""
+    rows = slots * rows_per_slot(manifest)
+    return lambda step: _draw_orders(rows, step, manifest=manifest, seed=seed)[share.of(rows)]
 
 
 def _draw_orders(rows: int, step: Any, *, manifest: Manifest, seed: int) -> Any:

@@ -92,6 +92,11 @@ class Guarded:
             self._account(is_sound, norm, loss)
         return is_sound
 
+    def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
+        """Keras' own, but for TensorFlow's sum over replicas: gradients are summed before they are judged."""
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            self.update_step(gradient, variable, learning_rate)  # type: ignore[attr-defined]
+
     def _scaled(self, grads: list[Any], norm: Any) -> list[Any]:
         clip = self.care.clip_norm
         factor = 1.0 if math.isinf(clip) else clip / ops.maximum(norm, clip)

@@ -10,6 +10,7 @@ from xlnet.corpus import reference
 from xlnet.corpus.manifest import Manifest
 from xlnet.errors import UserError
 from xlnet.training.data import check_shards, naming_damage, validation_batches
+from xlnet.training.devices import Devices, Share
 from xlnet.training.pretrainer import Pretrainer, build, unigram_losses
 
 SHAPE = ("sequence_length", "reuse_length", "predictions", "bidirectional", "lower", "keep_accents")
@@ -18,16 +19,27 @@ SHAPE = ("sequence_length", "reuse_length", "predictions", "bidirectional", "low
 class HeldOut:
     """Measures a trainer on a held-out data set. `unigram`: what a model that only counts pieces loses there."""
 
-    def __init__(self, path: str, *, trainer: Pretrainer, data: str, manifest: Manifest, jit_compile: bool = True):
+    def __init__(
+        self,
+        path: str,
+        *,
+        trainer: Pretrainer,
+        data: str,
+        manifest: Manifest,
+        devices: Devices,
+        jit_compile: bool = True,
+    ):
         """Raises UserError when the held-out data have another shape or vocabulary than the training data."""
         held_out = reference.open_data(path)
         check_shards(path, held_out)
         held_out.require_vocabulary(manifest.vocabulary["sha256"])
         held_out.require(**{name: getattr(manifest.settings, name) for name in SHAPE})
-        self.batches, rows = validation_batches(path, held_out)
+        own = Share(devices.host, devices.hosts)
+        batches, rows = validation_batches(path, held_out, share=own, multiple=devices.replicas)
+        self.steps = int(batches.cardinality())
         counts = _piece_counts(data, manifest)
         with naming_damage(path, held_out):  # every record is read here
-            self.unigram = unigram_losses(self.batches, counts, objective=trainer.objective)
+            self.unigram = unigram_losses(batches, counts, objective=trainer.objective, total=devices.total)
         if isinstance(manifest, reference.Original):
             del self.unigram["unigram_loss"]
         self.validator = Pretrainer(
@@ -35,17 +47,22 @@ class HeldOut:
             trainer.head,
             corpus=manifest.settings,
             objective=trainer.objective.name,
-            rows=rows,
+            rows=devices.rows(rows),
             memory_length=trainer.memory_length,
             name="validator",
         )
-        build(self.validator, rows=rows)
+        build(self.validator, rows=devices.rows(rows))
         self.validator.compile(jit_compile=jit_compile)
+
+        def read(share: Share) -> Any:
+            return validation_batches(path, held_out, share=share, multiple=devices.replicas)[0]
+
+        self.batches = devices.batches(read)
 
     def loss(self) -> float:
         """The mean loss of every target, in nats, from empty memories."""
         self.validator.empty_memories()
-        result: dict[str, Any] = self.validator.evaluate(self.batches, verbose=0, return_dict=True)
+        result: dict[str, Any] = self.validator.evaluate(self.batches, steps=self.steps, verbose=0, return_dict=True)
         return float(result["target_loss"])
 
 

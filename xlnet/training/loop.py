@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from xlnet.progress import Progress
+from xlnet.training.devices import Devices
 from xlnet.training.held_out import HeldOut
 from xlnet.training.pretrainer import Pretrainer
 from xlnet.training.pretraining_data import TrainingData
@@ -30,22 +31,28 @@ class Loop:
         checkpoints: RunCheckpoints,
         skipped: Skipped,
         held_out: HeldOut | None,
+        devices: Devices,
     ):
         self.trainer, self.data, self.settings, self.start = trainer, data, settings, start
         self.metrics, self.checkpoints, self.skipped, self.held_out = metrics, checkpoints, skipped, held_out
-        self.progress = Progress(settings.steps, unit="steps", name="pretraining")
+        self.devices = devices
+        self.progress = Progress(settings.steps, unit="steps", name="pretraining") if devices.is_chief else None
         self.is_asked_to_stop = False
         self.timed: Any = None
 
     def stop(self) -> None:
-        """Ask for a checkpoint after the step that runs; may be called from a signal handler."""
-        self.is_asked_to_stop = self.trainer.stop_training = True
+        """Ask for a checkpoint after the step that runs; may be called from a signal handler.
+
+        One of many hosts cannot stop alone: they agree at the end of the interval.
+        """
+        self.is_asked_to_stop = True
+        self.trainer.stop_training = self.devices.hosts == 1
 
     def run(self) -> None:
         """Train to the end. Raises StoppedError when asked to stop, with all saved."""
         last, every = self.settings.steps, self.settings.log_interval
         step = self.start
-        self.progress.update(step)
+        self._tell(step)
         while step < last:
             ahead = every - step % every
             interval = min(ahead, last - step)  # a run that was stopped in between first ends the interval
@@ -75,7 +82,7 @@ class Loop:
             self.timed = self.trainer.train_function = self._timing_the_first(self.trainer.train_function)
         self.metrics.begin_interval()
         if self.is_asked_to_stop:
-            self.trainer.stop_training = True  # Keras takes it back as it begins
+            self.trainer.stop_training = self.devices.hosts == 1  # Keras takes it back as it begins
 
     def _timing_the_first(self, step: Any) -> Any:
         """The step of `fit`, whose first call is counted as its compilation."""
@@ -97,7 +104,7 @@ class Loop:
         reached, last = self.trainer.optimizer.position, self.settings.steps
         if reached == step:
             self._at_interval(step, interval)
-        if self.is_asked_to_stop and reached < last:
+        if self.devices.any(self.is_asked_to_stop) and reached < last:
             self._save(reached)
             raise StoppedError(f"stopped at step {reached} of {last}, saved; the same command goes on")
 
@@ -107,7 +114,11 @@ class Loop:
             self._validate(step)
         if self._passes(step, self.settings.checkpoint_interval):
             self._save(step)
-        self.progress.update(step, **self.metrics.note())
+        self._tell(step, **self.metrics.note())
+
+    def _tell(self, step: int, **note: Any) -> None:
+        if self.progress is not None:
+            self.progress.update(step, **note)
 
     def _passes(self, step: int, every: int) -> bool:
         """Whether a multiple of `every`, or the end, lies in the interval that ends at `step`."""

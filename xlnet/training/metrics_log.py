@@ -18,12 +18,13 @@ class MetricsLog:
     A run that goes on from a checkpoint drops the lines that came after it (`resume_at`), so that each step
     stands in the file once. `lines` are those that stay, `last` has the newest value of each metric in them, `reached`
     the seconds of the last line that was. On gs:// nothing can be appended to: files are written on the disk and
-    uploaded whole.
+    uploaded whole. Of many hosts, one `writes`.
     """
 
-    def __init__(self, folder: str, *, resume_at: int | None = None):
+    def __init__(self, folder: str, *, resume_at: int | None = None, writes: bool = True):
         import tensorflow as tf
 
+        self.writes = writes
         self.published = storage.join(folder, "metrics.jsonl")
         found = []
         if resume_at is not None and storage.exists(self.published):
@@ -34,6 +35,8 @@ class MetricsLog:
         for line in kept:
             self.last |= line
         self.reached: float = max((line.get("seconds", 0.0) for line in found), default=0.0)
+        if not writes:
+            return
         self.remote = folder if storage.is_remote(folder) else None
         self._aside = tempfile.TemporaryDirectory(prefix="xlnet-metrics-") if self.remote else None
         self.folder = Path(self._aside.name if self._aside else folder)
@@ -46,9 +49,11 @@ class MetricsLog:
 
     def write(self, step: int, values: dict[str, Any]) -> None:
         """Append the values of one step; a list is a scalar for each of its places in TensorBoard."""
+        self.last |= {"step": step, **values}
+        if not self.writes:
+            return
         with self.path.open("a") as stream:
             stream.write(json.dumps({"step": step, **values}) + "\n")
-        self.last |= {"step": step, **values}
         with self.writer.as_default(step=step):
             for name, value in values.items():
                 for number, each in enumerate(value) if isinstance(value, list) else [("", value)]:
@@ -60,7 +65,7 @@ class MetricsLog:
     def flush(self) -> None:
         """Bring to gs:// what was written; elsewhere it is there already."""
         self.flushed = time.monotonic()
-        if self.remote is None:
+        if not self.writes or self.remote is None:
             return
         for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
             storage.publish(storage.join(self.remote, path.relative_to(self.folder).as_posix()), path.read_bytes())

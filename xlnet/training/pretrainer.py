@@ -3,6 +3,7 @@
 Source: Yang et al. 2019, sections 2.2 to 2.5; reference: function_builder.py.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -88,6 +89,10 @@ class Pretrainer(keras.Model):
         """The mean loss of the batch's targets, in nats."""
         total = ops.sum(y_pred["losses"] * y_pred["counts"])
         count = ops.sum(y_pred["counts"])
+        if keras.backend.backend() == "tensorflow":
+            from xlnet.training import replicas
+
+            total, count = replicas.across([total, count])
         loss = total / ops.maximum(count, 1.0)
         self.target_loss.update_state(loss, sample_weight=count)
         return loss
@@ -97,6 +102,38 @@ class Pretrainer(keras.Model):
         *state, data = given
         batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return steps.of_backend()(self, *state, batch)
+
+    def test_step(self, *given: Any) -> Any:
+        """One step of `evaluate`."""
+        if keras.backend.backend() != "tensorflow":
+            return super().test_step(*given)
+        from xlnet.training import replicas
+
+        batch, _, _ = keras.utils.unpack_x_y_sample_weight(given[0])
+        found = replicas.compiled(self)(lambda batch: self(batch, training=False))(batch)
+        self.compute_loss(y_pred=found, training=False)
+        return {"target_loss": self.target_loss.result()}
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """What Keras calls for each step; its own knows nothing of steps that are compiled part by part."""
+        return self._make_function_of("train", force=force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """As `make_train_function`."""
+        return self._make_function_of("test", force=force)
+
+    def _make_function_of(self, kind: str, *, force: bool) -> Any:
+        if keras.backend.backend() == "tensorflow":
+            from xlnet.training import replicas
+
+            if replicas.are_many(self):
+                if force or getattr(self, f"{kind}_function") is None:
+                    setattr(self, f"{kind}_function", replicas.on_replicas(self, getattr(self, f"{kind}_step")))
+                return None
+        return getattr(super(), f"make_{kind}_function")(force=force)
+
+    def _maybe_symbolic_build(self, *_: Any, **__: Any) -> None:
+        """Nothing: all is built, and Keras would take the mean of the replicas' batches to do it."""
 
     def reset_metrics(self) -> None:
         """What Keras does as an epoch begins; a run that goes on in the middle of an interval counts on instead."""
@@ -118,16 +155,23 @@ def build(model: Pretrainer, *, rows: int) -> None:
     model.empty_memories()
 
 
-def unigram_losses(batches: Any, counts: np.ndarray, *, objective: Objective) -> dict[str, float]:
+def unigram_losses(
+    batches: Any,
+    counts: np.ndarray,
+    *,
+    objective: Objective,
+    total: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> dict[str, float]:
     """What a model that knows only how often pieces occur would lose on the targets of the batches, in nats.
 
     `unigram_loss` counts pieces in the training text (add-one smoothed), as any model must; `unigram_loss_own`
-    counts the held-out targets themselves, which no unigram model can beat.
+    counts the held-out targets themselves, which no unigram model can beat. `total` sums counts of many hosts.
     """
     own = np.zeros(len(counts), np.int64)
     for batch in batches:
         targets, counted = (ops.convert_to_numpy(values) for values in objective.targets(batch))
         own += np.bincount(targets[counted > 0], minlength=len(counts))
+    own = total(own)
     share = own / max(1, own.sum())
     trained = (counts + 1) / (counts.sum() + len(counts))
     seen = own > 0

@@ -5,6 +5,7 @@ Reference: train.py, train_gpu.py.
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from xlnet.model.config import ModelConfig
 from xlnet.training import hardware, objectives, pretraining_output, run_identity
 from xlnet.training.building import build_trainer
 from xlnet.training.clock import Clock
+from xlnet.training.devices import Devices, take
 from xlnet.training.held_out import HeldOut
 from xlnet.training.loop import Loop
 from xlnet.training.pretrainer import Pretrainer
@@ -38,25 +40,45 @@ def pretrain(
     """Pretrain a model on a data set; goes on from the newest checkpoint in `output`, if there is one.
 
     Writes metrics.jsonl, tensorboard/, checkpoints/, model/ (a model directory) and, last, summary.json, whose
-    content is returned. `init` names a model directory or a reference checkpoint to begin from.
+    content is returned. `init` names a model directory or a reference checkpoint to begin from. Of many hosts,
+    only the first one writes; the others return {}.
     Raises UserError for what does not fit together, StoppedError when SIGTERM has asked to save and leave.
     """
+    chosen = take(settings.devices)
+    with chosen.scope():
+        return _pretrain(
+            data=data, output=output, settings=settings, model=model, validation=validation, init=init, devices=chosen
+        )
+
+
+def _pretrain(
+    *,
+    data: str,
+    output: str,
+    settings: PretrainingSettings,
+    model: ModelConfig,
+    validation: str | None,
+    init: str | None,
+    devices: Devices,
+) -> dict[str, Any]:
     clock = Clock()
-    run_identity.refuse_foreign(output)
-    train = TrainingData(data, settings)
+    devices.by_chief(lambda: run_identity.refuse_foreign(output))
+    train = TrainingData(data, settings, devices=devices)
     config = objectives.fit(model, objective=settings.objective, memory_length=settings.memory_length)
     config = dataclasses.replace(config, vocab_size=train.manifest.vocabulary["size"])
     fixed = run_identity.fixed_by(settings, config=config, data=train)
     keras.utils.set_random_seed(settings.seed)
-    trainer = build_trainer(settings, config=config, corpus=train.corpus, init=init)
-    held_out = None if validation is None else _held_out(validation, trainer, data=train)
+    trainer = build_trainer(settings, config=config, corpus=train.corpus, devices=devices, init=init)
+    held_out = None if validation is None else _held_out(validation, trainer, data=train, devices=devices)
     keep = Keep(settings.keep_checkpoints, every=settings.keep_interval)
-    checkpoints = RunCheckpoints(output, trainer=trainer, keep=keep, fixed=fixed)
+    checkpoints = RunCheckpoints(output, trainer=trainer, keep=keep, fixed=fixed, devices=devices)
     start = checkpoints.restore()
-    run_identity.claim(output, fixed)
-    work = _work(trainer, settings)
-    metrics = RunMetrics(output, trainer=trainer, start=start, work=work, clock=clock, peak=_peak(settings))
-    skipped = Skipped(output, optimizer=trainer.optimizer, batch_at=train.batch)
+    devices.by_chief(lambda: run_identity.claim(output, fixed))
+    work, writes = _work(trainer, settings), devices.is_chief
+    metrics = RunMetrics(
+        output, trainer=trainer, start=start, work=work, clock=clock, peak=_peak(settings), writes=writes
+    )
+    skipped = Skipped(output, optimizer=trainer.optimizer, batch_at=train.batch, writes=writes)
     loop = Loop(
         trainer,
         train,
@@ -66,14 +88,17 @@ def pretrain(
         checkpoints=checkpoints,
         skipped=skipped,
         held_out=held_out,
+        devices=devices,
     )
+    summary: dict[str, Any] = {}
     with on_termination(loop.stop):
         loop.run()
         metrics.log.flush()
         measured = {"validation": validation, **metrics.newest, **clock.seconds()}
         measured |= held_out.unigram if held_out else {}
         measured |= {"skipped": skipped.count} if skipped.count else {}
-        return pretraining_output.publish(
+        publish = partial(
+            pretraining_output.publish,
             output,
             trainer,
             settings=settings,
@@ -82,6 +107,8 @@ def pretrain(
             manifest_sha256=fixed["manifest_sha256"],
             measured=measured,
         )
+        devices.by_chief(lambda: summary.update(publish()))
+    return summary
 
 
 def _work(trainer: Pretrainer, settings: PretrainingSettings) -> Work:
@@ -103,6 +130,12 @@ def _peak(settings: PretrainingSettings) -> Callable[[], float] | None:
     return hardware.float32_peak if settings.jit_compile and hardware.is_cpu() else None
 
 
-def _held_out(folder: str, trainer: Any, *, data: TrainingData) -> HeldOut:
-    compiled = data.settings.jit_compile
-    return HeldOut(folder, trainer=trainer, data=data.folder, manifest=data.manifest, jit_compile=compiled)
+def _held_out(folder: str, trainer: Any, *, data: TrainingData, devices: Devices) -> HeldOut:
+    return HeldOut(
+        folder,
+        trainer=trainer,
+        data=data.folder,
+        manifest=data.manifest,
+        devices=devices,
+        jit_compile=data.settings.jit_compile,
+    )

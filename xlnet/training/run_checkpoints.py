@@ -3,8 +3,13 @@
 import sys
 from typing import Any
 
+import numpy as np
+from keras import ops
+
 from xlnet import storage
+from xlnet.errors import UserError
 from xlnet.training import resume
+from xlnet.training.devices import Devices
 
 
 class RunCheckpoints:
@@ -13,20 +18,37 @@ class RunCheckpoints:
     `fixed`: what must be the same for the run to go on.
     """
 
-    def __init__(self, output: str, *, trainer: Any, keep: resume.Keep, fixed: dict[str, Any]):
+    def __init__(
+        self,
+        output: str,
+        *,
+        trainer: Any,
+        keep: resume.Keep,
+        fixed: dict[str, Any],
+        devices: Devices | None = None,
+    ):
         self.folder = storage.join(output, "checkpoints")
         self.trainer, self.keep, self.fixed = trainer, keep, fixed
+        self.devices = devices or Devices()
 
     def save(self, step: int) -> None:
-        """Write a checkpoint."""
-        resume.save(self.folder, step, variables=self._variables(), settings=self.fixed, keep=self.keep)
+        """Write a checkpoint: the chief does, of what all have."""
+        arrays = {name: ops.convert_to_numpy(variable) for name, variable in self._variables().items()}
+        self.devices.by_chief(
+            lambda: resume.save(self.folder, step, variables=arrays, settings=self.fixed, keep=self.keep)
+        )
 
     def restore(self) -> int:
         """Go back to the newest sound checkpoint -> its step, 0 without one. Those passed over are told on stderr."""
         checkpoint, passed = resume.restore(self.found(), variables=self._variables(), settings=self.fixed)
-        for line in passed:
+        for line in passed if self.devices.is_chief else []:
             print(line, file=sys.stderr, flush=True)
-        return 0 if checkpoint is None else checkpoint.step
+        step = 0 if checkpoint is None else checkpoint.step
+        if self.devices.total(np.array([step])) != step * self.devices.hosts:
+            raise UserError(
+                f"hosts find different checkpoints, this one step {step}: --output must be one that all share"
+            )
+        return step
 
     def found(self) -> list[resume.Checkpoint]:
         """Those that there are, oldest first."""
@@ -40,7 +62,7 @@ class RunCheckpoints:
             "interval": self.trainer.target_loss.variables,
         }
         return {
-            f"{kind}/{index:05d}/{variable.name}": variable
+            f"{kind}/{index:05d}/{variable.name}": self.devices.whole(variable)
             for kind, variables in kinds.items()
             for index, variable in enumerate(variables)
         }

@@ -37,10 +37,11 @@ class RunMetrics:
         work: Work,
         clock: Clock,
         peak: Callable[[], float] | None = None,
+        writes: bool = True,
     ):
         self.trainer, self.work, self.clock, self.peak = trainer, work, clock, peak
         self.known_peak: float | None = None
-        self.log = MetricsLog(output, resume_at=start)
+        self.log = MetricsLog(output, resume_at=start, writes=writes)
         clock.go_on(self.log.last, reached=self.log.reached)
         self.newest = {name: value for name, value in self.log.last.items() if not is_time(name) and name != "step"}
         self.wait = DataWait()
@@ -61,7 +62,7 @@ class RunMetrics:
             "pieces_per_second": round(self.work.pieces * per_second, 1),
             "teraflops_per_second": round(self.work.operations * per_second / 1e12, 6),
             **self._share_of_peak(self.work.operations * per_second),
-            "data_wait": round((self.wait.seconds - self.waited) / taken, 5),
+            **({"data_wait": round((self.wait.seconds - self.waited) / taken, 5)} if self.wait.is_known else {}),
             **hardware.memory(),
         }
         self.newest |= measured

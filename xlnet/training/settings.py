@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from xlnet.errors import require
+from xlnet.training import devices
 
 DECAYS = ("polynomial", "cosine")
 OBJECTIVES = ("permutation", "causal")
@@ -20,9 +21,10 @@ FREE = (  # may change when a run goes on from a checkpoint, besides where the h
     "most_skipped_steps",
     "spike_deviations",
     "peak_teraflops",
-    "accumulation_steps",  # this and the next two change rounding, nothing else
+    "accumulation_steps",  # this and what follows change rounding, and what dropout draws, nothing else
     "remat",
     "jit_compile",
+    "devices",
 )
 
 
@@ -69,6 +71,7 @@ class PretrainingSettings(OptimizerSettings):
     precision: str = "float32"  # of the computation; weights and their updates are float32
     remat: bool = False  # layers are computed again for the gradient: less memory, a third more time
     jit_compile: bool = True  # False: slower steps that start at once, for small runs
+    devices: str = "auto"  # cpu, gpu (all), gpu:0,1, tpu, cpu:2 (virtual ones); "auto": the best that are there
     most_skipped_steps: int = 10  # in a row, not finite or a spike, before the run stops
     spike_deviations: float = 10.0  # a loss so far above its running mean is skipped as well; 0: none is
     peak_teraflops: float = 0.0  # a second, of the devices together, for `mfu`; 0: measured on a CPU, else left out
@@ -80,7 +83,10 @@ class PretrainingSettings(OptimizerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        devices.parse(self.devices)
         for name in ("batch_size", "steps", *FREE):
+            if name == "devices":
+                continue
             least = 0 if name in MAY_BE_0 else 1
             require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
         require(self.memory_length >= 0, "memory_length", self.memory_length, "0 or more")

@@ -19,9 +19,17 @@ FOLDER = "skipped"
 
 
 class Skipped:
-    """Watches an optimizer's counts. `batch_at` makes the batch of a step again."""
+    """Watches an optimizer's counts. `batch_at` makes the batch of a step again; one of many hosts `writes` them."""
 
-    def __init__(self, output: str, *, optimizer: Guarded, batch_at: Callable[[int], Mapping[str, Any]]):
+    def __init__(
+        self,
+        output: str,
+        *,
+        optimizer: Guarded,
+        batch_at: Callable[[int], Mapping[str, Any]],
+        writes: bool = True,
+    ):
+        self.writes = writes
         self.folder = storage.join(output, FOLDER)
         self.optimizer, self.batch_at = optimizer, batch_at
         self.seen = self.count
@@ -42,7 +50,7 @@ class Skipped:
         places = [place % REMEMBERED for place in range(max(self.seen, count - REMEMBERED), count)]
         fresh = {int(steps[place]): float(losses[place]) for place in places}
         self.seen = count
-        for step, loss in fresh.items():
+        for step, loss in fresh.items() if self.writes else []:
             self._save(step, loss)
         in_row = int(ops.convert_to_numpy(self.optimizer.skipped_in_row))
         if in_row >= (self.optimizer.care.most_skipped or in_row + 1):

@@ -20,13 +20,26 @@ def of_backend() -> Callable[..., Any]:
 
 def tensorflow_step(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
     """Train on a batch -> what Keras logs."""
-    memories, total = model.carried(batch) or [], model.target_count(batch)
-    gradients = _tensorflow_at_once if model.parts == 1 else _tensorflow_in_parts
-    loss, grads, new = gradients(model, batch, memories, total)
-    is_sound = model.optimizer.apply(grads, model.trainable_variables, **_loss(model, loss))
-    for memory, value in zip(model.memories, _chosen(is_sound, new, memories), strict=True):
-        memory.assign(value)
-    return _count(model, loss, total=total, is_sound=is_sound)
+    from xlnet.training import replicas
+
+    run = replicas.compiled(model)
+    total = replicas.across(model.target_count(batch))
+
+    def find(batch: dict[str, Any], total: Any) -> Any:
+        memories = model.carried(batch) or []
+        gradients = _tensorflow_at_once if model.parts == 1 else _tensorflow_in_parts
+        return *gradients(model, batch, memories, total), memories
+
+    loss, grads, new, memories = run(find)(batch, total)
+    loss, grads = replicas.across([loss, grads])
+
+    def update(loss: Any, grads: Any, new: Any, memories: Any, total: Any) -> dict[str, Any]:
+        is_sound = model.optimizer.apply(grads, model.trainable_variables, **_loss(model, loss))
+        for memory, value in zip(model.memories, _chosen(is_sound, new, memories), strict=True):
+            memory.assign(value)
+        return _count(model, loss, total=total, is_sound=is_sound)
+
+    return run(update)(loss, grads, new, memories, total)
 
 
 def _tensorflow_at_once(model: Any, batch: dict[str, Any], memories: list[Any], total: Any) -> Any:
