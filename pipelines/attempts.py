@@ -67,6 +67,12 @@ class Attempts:
     cache: str | None = None  # the folder of what earlier runs made
     longest_wait: float = 60.0  # seconds between two attempts, at most
     reused: list[str] = field(default_factory=list)
+    is_stopped: bool = False
+
+    def stop(self) -> None:
+        """Ask what runs to end, and try nothing again."""
+        self.is_stopped = True
+        self.launcher.stop()
 
     def run(self, step: Step) -> Values:
         """The outputs of a step. Raises StepFailed when no attempt succeeds."""
@@ -93,7 +99,7 @@ class Attempts:
                 if record:
                     storage.publish_json(record, {"step": step.name, **vars(found)})
                 return found
-            if attempt == tries or is_final:
+            if attempt == tries or is_final or self.is_stopped:
                 break
             self.watch.said(step.name, f"attempt {attempt} of {tries} failed: {reason}")
             time.sleep(min(wait, self.longest_wait))
@@ -162,7 +168,9 @@ def _missing(step: Step) -> str | None:
         if name not in told.get("parameterValues", {}):
             return f"its output {name!r}"
     for name in wanted.get("artifacts", {}):
-        if name not in told.get("artifacts", {}):
+        found = told.get("artifacts", {}).get(name, {}).get("artifacts", [])
+        stored = [artifact["uri"] for artifact in found if _is_stored(wanted["artifacts"][name])]
+        if not found or not all(storage.is_remote(uri) or os.path.exists(uri) for uri in stored):
             return f"its output {name!r}"
     return None
 
@@ -190,13 +198,18 @@ def _kept(record: str) -> Values | None:
     if not os.path.exists(record):
         return None
     told = storage.read_json(record)
-    uris = [artifact["uri"] for found in told["artifacts"].values() for artifact in found if _is_stored(artifact)]
+    uris = [
+        artifact["uri"]
+        for found in told["artifacts"].values()
+        for artifact in found
+        if _is_stored({"artifactType": artifact["type"]})
+    ]
     return Values(told["parameters"], told["artifacts"]) if all(map(storage.exists, uris)) else None
 
 
-def _is_stored(artifact: Mapping[str, Any]) -> bool:
+def _is_stored(definition: Mapping[str, Any]) -> bool:
     """Metrics live in their metadata and have no file."""
-    return "Metrics" not in artifact["type"]["schemaTitle"]
+    return "Metrics" not in definition["artifactType"]["schemaTitle"]
 
 
 def _seconds(duration: str) -> float:

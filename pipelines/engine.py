@@ -9,7 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,18 +45,16 @@ class Engine:
         self.job["pipeline_job_resource_name"] = self.name
 
     def run(self, parameters: Mapping[str, Any]) -> Values:
-        """Run all of it. Raises StepFailed for the first step that failed, after the exit handler has run."""
+        """Run all of it. Raises StepFailed for the first step that failed, after the exit handler has run.
+
+        When the run is stopped, its steps are asked to end, and the exit handler runs before the exception goes on.
+        """
         root = self.spec["root"]
         known = root.get("inputDefinitions", {}).get("parameters", {})
         if unknown := sorted(set(parameters) - set(known)):
             raise UserError(f"the pipeline has no parameter {unknown[0]!r}{suggestion(unknown[0], known)}")
         given = graph.with_defaults(root, Values(dict(parameters)))
-        try:
-            found = self._graph(root["dag"], given, path=())
-        except BaseException:  # Ctrl-C, say
-            self.failure = self.failure or StepFailed("the run was stopped")
-            self.attempts.launcher.stop()
-            raise
+        found = self._graph(root["dag"], given, path=())
         if self.failure is not None:
             raise self.failure
         return found
@@ -68,6 +66,12 @@ class Engine:
         with ThreadPoolExecutor(len(tasks)) as pool:
             for name in graph.order(tasks):
                 futures[name] = pool.submit(self._task, name, tasks[name], dict(futures), outer, path)
+            try:
+                wait(futures.values())
+            except BaseException:  # Ctrl-C or SIGTERM, which reach the main thread: the outermost graph
+                self.failure = self.failure or StepFailed("the run was stopped")
+                self.attempts.stop()
+                raise
         done = {name: future.result() for name, future in futures.items() if future.exception() is None}
         for future in futures.values():
             error = future.exception()

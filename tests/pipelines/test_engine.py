@@ -60,6 +60,12 @@ def vanish(made: dsl.Output[dsl.Model]):
 
 
 @step
+def forget(made: dsl.Output[dsl.Model], metrics: dsl.Output[dsl.Metrics]):
+    """Ends well, and has not written what it was to write."""
+    metrics.log_metric("loss", 1.0)
+
+
+@step
 def tell(status: dsl.PipelineTaskFinalStatus, path: str):
     """An exit handler."""
     with open(path, "w") as stream:
@@ -162,6 +168,42 @@ def test_a_step_that_ends_well_without_its_outputs_has_failed(tmp_path):
 
     with pytest.raises(UserError, match="step 'vanish' failed: it ended as if well, but the record of its outputs is"):
         run(pipeline, tmp_path / "run", {})
+
+
+def test_a_step_that_ends_well_without_its_file_has_failed(tmp_path):
+    @dsl.pipeline
+    def pipeline():
+        forget()
+
+    with pytest.raises(
+        UserError, match="step 'forget' failed: it ended as if well, but its output 'made' is not there"
+    ):
+        run(pipeline, tmp_path / "run", {})
+
+
+def test_a_run_that_is_stopped_ends_its_steps_and_tells_its_exit_handler(tmp_path):
+    @dsl.pipeline
+    def pipeline(folder: str):
+        with dsl.ExitHandler(tell(path=f"{folder}/told")):
+            resume(seconds=600.0).set_retry(3)
+
+    pid = tmp_path / "run/steps/resume/made/pid"
+
+    def stop():
+        until = time.monotonic() + 60
+        while not pid.exists() or not pid.read_text():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(pipeline, tmp_path / "run", {"folder": str(tmp_path)})
+    stopper.join()
+    assert (tmp_path / "told").read_text() == "FAILED: the run was stopped"
+    status = Path(f"/proc/{pid.read_text()}/status")
+    assert not status.exists() or "State:\tZ" in status.read_text()  # nobody may have asked yet how it ended
 
 
 @pytest.mark.parametrize(("fails", "told"), [(0, "SUCCEEDED: None"), (9, "FAILED: step 'count' failed: not yet, 1")])
