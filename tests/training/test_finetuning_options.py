@@ -218,7 +218,27 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(UserError, match="length_buckets is 2, wanted is 1: here answers depend on the padding"):
         TrainingRows(mean, made(), settings=dataclasses.replace(SETTINGS, length_buckets=2))
     assert TrainingRows(mean, made(), settings=SETTINGS).plan.buckets == [32]
-    with pytest.raises(UserError, match="lora_kernels is 'w', wanted is some of q, k, v, o, r, ff"):
-        dataclasses.replace(SETTINGS, lora_kernels=("w",))
+    with pytest.raises(UserError, match="lora_kernels is 'q,w', wanted is some of q,k,v,o,r,ff"):
+        dataclasses.replace(SETTINGS, lora_kernels="q,w")
     with pytest.raises(UserError, match="frozen_layers is 1, wanted is 0 with lora_rank"):
         dataclasses.replace(SETTINGS, lora_rank=1, frozen_layers=1)
+
+
+def test_batches_are_as_long_as_their_bucket_says():
+    features = made()
+    for most, shortened in ((None, 31), (None, 8), (1, 31)):
+        inputs = {name: values.copy() for name, values in features.inputs.items()}
+        inputs["padding"][:, : 32 - shortened] = 1
+        rows = TrainingRows(
+            Classification(HEAD),
+            dataclasses.replace(features, inputs=inputs),
+            settings=dataclasses.replace(SETTINGS, length_buckets=most),
+        )
+        found = list(rows.batches(0, 4))
+        assert [batch["pieces"].shape[1] for batch in found] == [rows.plan[step].length for step in range(4)]
+        for step, batch in enumerate(found):
+            own, length = rows.plan[step]
+            np.testing.assert_array_equal(batch["pieces"], inputs["pieces"][own][:, 32 - length :])
+            assert inputs["padding"][own][:, : 32 - length].all()
+            np.testing.assert_array_equal(batch["label"], features.targets["label"][own])
+    assert rows.plan.buckets == [32]

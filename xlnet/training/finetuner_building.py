@@ -43,7 +43,7 @@ def choose_trained(backbone: Backbone, settings: FinetuningSettings) -> None:
             weight.trainable = False
     if settings.lora_rank:
         for block in backbone.blocks:
-            block.enable_lora(settings.lora_rank, alpha=settings.lora_alpha, kernels=settings.lora_kernels)
+            block.enable_lora(settings.lora_rank, alpha=settings.lora_alpha, kernels=settings.lora_kernels.split(","))
 
 
 def build_finetuner(predictor: Predictor, *, settings: FinetuningSettings, steps: int) -> Finetuner:

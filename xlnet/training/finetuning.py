@@ -67,7 +67,7 @@ def finetune(
         "stage": "finetuning",
         "init": init,
         "fresh_weights": fresh_weights,
-        "settings": _as_json(dataclasses.asdict(settings)),
+        "settings": dataclasses.asdict(settings),
         "data": described,
         "xlnet_version": __version__,
     }
@@ -115,13 +115,7 @@ def _fixed(
     fixed = {name: value for name, value in dataclasses.asdict(settings).items() if name not in FREE}
     fixed |= {f"model.{name}": value for name, value in dataclasses.asdict(source.config).items()}
     fixed |= {f"{name}_sha256": part["sha256"] for name, part in described.items()}
-    fixed |= {"init": init, "fresh": fresh, "vocabulary_sha256": source.tokenizer.sha256}
-    return _as_json(fixed)
-
-
-def _as_json(values: dict[str, Any]) -> dict[str, Any]:
-    """As they are when they are read back."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return fixed | {"init": init, "fresh": fresh, "vocabulary_sha256": source.tokenizer.sha256}
 
 
 def _publish(

@@ -71,11 +71,8 @@ class TrainingRows:
         """A tf.data.Dataset of the batches of steps `first` up to `last`."""
         import tensorflow as tf
 
-        shapes = {name: [self.plan.size, *values.shape[1:]] for name, values in self.arrays.items()}
         signature = {
-            name: tf.TensorSpec(
-                [*shapes[name][:-1], None] if self._varies(name) else shapes[name], dtype=values.dtype, name=name
-            )
+            name: tf.TensorSpec(self._shape(name, values.shape[1:]), dtype=values.dtype, name=name)
             for name, values in self.arrays.items()
         }
         made = tf.data.Dataset.from_generator(
@@ -83,8 +80,10 @@ class TrainingRows:
         )
         return made.prefetch(2)
 
-    def _varies(self, name: str) -> bool:
-        return len(self.plan.buckets) > 1 and name in self.task.along_sequence
+    def _shape(self, name: str, row: tuple[int, ...]) -> list[int | None]:
+        if name not in self.task.along_sequence:
+            return [self.plan.size, *row]
+        return [self.plan.size, *row[:-1], self.plan.buckets[0] if len(self.plan.buckets) == 1 else None]
 
 
 def lengths_of(features: Features) -> NDArray[np.int64]:

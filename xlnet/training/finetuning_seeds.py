@@ -55,7 +55,7 @@ def _run(output: str, *, settings: FinetuningSettings, **given: Any) -> dict[str
         keras.utils.clear_session()
         return finetune(output=output, settings=settings, **given)
     found: dict[str, Any] = storage.read_json(done)
-    wanted = {**asdict(settings), "lora_kernels": list(settings.lora_kernels), "init": given.get("init")}
+    wanted = {**asdict(settings), "init": given.get("init")}
     for name, value in (found["settings"] | {"init": found["init"]}).items():
         if value != wanted[name]:
             raise UserError(

@@ -54,7 +54,7 @@ class FinetuningSettings:
     frozen_layers: int = 0  # so many of the lowest layers stay as they are, with the embeddings; see docs/finetuning.md
     lora_rank: int = 0  # train pairs of matrices of this rank beside the kernels, which stay; 0: train all weights
     lora_alpha: float | None = None  # their product counts alpha / rank times; None: once
-    lora_kernels: tuple[str, ...] = ("q", "v")  # of q, k, v, o, r (attention) and ff
+    lora_kernels: str = "q,v"  # some of q, k, v, o, r (attention) and ff
     length_buckets: int | None = None  # lengths that batches are padded to; None: 4, or 1 where padding matters
     accumulation_steps: int = 1  # parts of a batch that are computed one after the other; 1: at once
     precision: str = "float32"  # of the computation; weights and their updates are float32
@@ -89,8 +89,8 @@ class FinetuningSettings:
         require(self.length_buckets is None or self.length_buckets >= 1, "length_buckets", self.length_buckets, "1 up")
         require(self.precision in PRECISIONS, "precision", self.precision, f"one of {', '.join(PRECISIONS)}")
         require(self.lora_alpha is None or self.lora_alpha > 0, "lora_alpha", self.lora_alpha, "a number above 0")
-        for name in self.lora_kernels:
-            require(name in LORA_KERNELS, "lora_kernels", name, f"some of {', '.join(LORA_KERNELS)}")
+        is_known = set(self.lora_kernels.split(",")) <= set(LORA_KERNELS)
+        require(is_known, "lora_kernels", self.lora_kernels, f"some of {','.join(LORA_KERNELS)}")
         require(not (self.lora_rank and self.frozen_layers), "frozen_layers", self.frozen_layers, "0 with lora_rank")
         require(0 <= self.seed < 2**32, "seed", self.seed, "a number from 0 to 2^32 - 1")
         _ = self.columns, self.optimizer(1)  # their own checks
