@@ -134,9 +134,8 @@ class QuestionAnswering(Task):
     def measure(self, examples: Questions, features: Features, outputs: dict[str, Any]) -> dict[str, Any]:
         """Exact match and F1 by the data set's official rules, from 0 to 1. See `Task`.
 
-        Where questions may have no answer, the threshold is the task's; `best_exact` and `best_f1` are those of the
-        best thresholds, which `thresholds` tells, and there are scores of the questions with and without an answer.
-        `settled` is what a task that was fitted with these examples takes over into its head.
+        Where questions may have no answer, the threshold is the task's, `best_exact` and `best_f1` are reached with the
+        best ones, and there are scores of the questions with and without an answer.
         """
         answers = self.answers(examples, features, outputs)
         texts = [best["answers"][0]["text"] if best["answers"] else "" for best in answers]
@@ -157,18 +156,22 @@ class QuestionAnswering(Task):
 
     def _with_null(self, scores: dict[str, Any], null: Any, *, is_impossible: Any, is_empty: Any) -> dict[str, Any]:
         metrics: dict[str, float | None] = {}
-        best = {}
         for name, values in scores.items():
             kept = span_scoring.with_threshold(
                 values, null, is_impossible=is_impossible, threshold=self.head["null_threshold"]
             )
             metrics[name] = float(kept.mean())
-            best[name] = span_scoring.best_threshold(values, null, is_impossible=is_impossible, is_empty=is_empty)
-            metrics[f"best_{name}"] = best[name].score
+            best = span_scoring.best_threshold(values, null, is_impossible=is_impossible, is_empty=is_empty)
+            metrics |= {f"best_{name}": best.score, f"best_{name}_threshold": best.value}
             for part, rows in (("has_answer", ~is_impossible), ("no_answer", is_impossible)):
                 metrics[f"{part}_{name}"] = float(kept[rows].mean()) if rows.any() else None
-        thresholds = {name: found.value for name, found in best.items()}
-        return {"metrics": metrics, "thresholds": thresholds, "settled": {"null_threshold": thresholds["f1"]}}
+        return {"metrics": metrics}
+
+    def settle(self, metrics: Mapping[str, float | None]) -> None:
+        """See `Task`: the threshold above which a question counts as unanswerable."""
+        found = metrics.get("best_f1_threshold")
+        if found is not None:
+            self.head["null_threshold"] = found
 
     @property
     def best(self) -> str:
