@@ -125,6 +125,12 @@ class Task(ABC):
         computed; and anything beside them that a report shows.
         """
 
+    def settle(self, metrics: Mapping[str, float | None]) -> None:
+        """Takes over into `head` what only labelled examples tell, from the metrics of the weights that are kept.
+
+        A threshold, for example; most tasks have nothing of the kind.
+        """
+
     @property
     @abstractmethod
     def best(self) -> str:
