@@ -125,7 +125,7 @@ class Task(ABC):
         computed; and anything beside them that a report shows.
         """
 
-    def settle(self, metrics: Mapping[str, float | None]) -> None:
+    def settle(self, metrics: Mapping[str, float | None]) -> None:  # noqa: B027
         """Takes over into `head` what only labelled examples tell, from the metrics of the weights that are kept.
 
         A threshold, for example; most tasks have nothing of the kind.

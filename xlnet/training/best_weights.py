@@ -56,7 +56,7 @@ class BestWeights:
 
     def key(self, line: Line) -> tuple[float, float]:
         """What is greater for a better evaluation."""
-        values = {name.removeprefix("dev_"): value for name, value in line.items()}
+        values = metrics_of(line)
         return score(self.predictor.task.best, values), score("loss", values)
 
     @property
@@ -104,3 +104,8 @@ class BestWeights:
 
     def _path(self, step: int) -> str:
         return storage.join(self.folder, f"{step:08d}.safetensors")
+
+
+def metrics_of(line: Line) -> dict[str, Any]:
+    """What was measured on the dev examples, by its name there."""
+    return {name.removeprefix("dev_"): value for name, value in line.items() if name.startswith("dev_")}

@@ -15,7 +15,7 @@ from xlnet.model import checkpoints
 from xlnet.model.config import ModelConfig
 from xlnet.serving.predictor import Predictor
 from xlnet.training import run_identity
-from xlnet.training.best_weights import FOLDER, BestWeights
+from xlnet.training.best_weights import FOLDER, BestWeights, metrics_of
 from xlnet.training.finetuner_building import build_finetuner, build_predictor
 from xlnet.training.finetuning_data import Data, TrainingRows
 from xlnet.training.finetuning_settings import FREE, FinetuningSettings
@@ -94,6 +94,7 @@ def finetune(
         measured = watch.summary()
         if best is not None:
             taken = best.take()
+            predictor.task.settle(metrics_of(taken))
             measured |= {f"best_{name}" if name in ("epoch", "step") else name: value for name, value in taken.items()}
         return _publish(output, predictor, source=source, provenance=provenance, measured=measured, rows=rows)
 
