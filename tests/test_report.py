@@ -128,6 +128,9 @@ def _put_training(root: Path) -> None:
     steps = [{"step": step, "loss": 5 - step / 50, "pieces_per_second": 900.0} for step in range(10, 101, 10)]
     put_lines(root / "pretraining/metrics.jsonl", [*steps, {"step": 100, "validation_loss": 3.25}])
     summary = {"steps": 100, "seconds": 125.0, "loss": 3.0, "validation_loss": 3.25, "unigram_loss": 4.5}
+    summary |= {"mfu": 0.614, "teraflops_per_second": 0.123, "data_wait": 0.0042, "memory_bytes": 700 * 2**20}
+    summary |= {"training_seconds": 90.0, "repeated_seconds": 7.0}
+    summary |= {"validation_loss_by_position": [3.5, 3.4, 3.3, 3.2, 3.3, 3.2, 3.1, 0.0]}
     put_json(root / "pretraining/summary.json", {**summary, "settings": {"batch_size": 8}, "model": {"layers": 2}})
     (root / "pretraining/model").mkdir()
     (root / "pretraining/model/model.safetensors").write_bytes(b"weights")
@@ -166,6 +169,10 @@ def test_what_was_measured_stands_on_the_page(run):
         "98,765",
         "0.125",
         "3.250",
+        "61.4 %",
+        "0.42 %",
+        "700 MB",
+        "Held-out loss by position",
         "4.500",
         "85.0",
         "55.0",

@@ -8,6 +8,7 @@ from xlnet import plots, runs, storage
 from xlnet.errors import UserError
 
 ERRORS_SHOWN = 6
+SPENT = ("training", "compile", "validation", "checkpoint", "repeated")  # of a run, in seconds
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,26 @@ def pretraining(folder: str) -> dict[str, Any]:
             "speed_plot": plots.lines(
                 [plots.Curve("training", speed)], name="speed", label="Speed over steps", unit="pieces per second"
             ),
+            "position_plot": _by_position(summary.get("validation_loss_by_position")),
+            "spent": {kind: summary[f"{kind}_seconds"] for kind in SPENT if summary.get(f"{kind}_seconds")},
         }
+
+
+def _by_position(losses: list[float] | None) -> Any:
+    """The held-out loss in each part of the window; a part without targets has no bar."""
+    if not losses:
+        return None
+    size = 100 / len(losses)
+    ticks = [f"{size * part:.0f}-{size * (part + 1):.0f}" for part in range(len(losses))]
+    places = [part for part, loss in enumerate(losses) if loss]
+    return plots.bars(
+        [plots.Bars("held-out text", [losses[part] for part in places], places)],
+        ticks,
+        name="position",
+        label="Held-out loss by position",
+        unit="loss, nats per piece",
+        axis="part of the window, percent",
+    )
 
 
 def task(found: Task) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from xlnet.errors import UserError
 from xlnet.training.data import check_shards, naming_damage, validation_batches
 from xlnet.training.devices import Devices, Share
 from xlnet.training.pretrainer import Pretrainer, build, unigram_losses
+from xlnet.training.validator import BANDS, Validator
 
 SHAPE = ("sequence_length", "reuse_length", "predictions", "bidirectional", "lower", "keep_accents")
 
@@ -42,7 +43,7 @@ class HeldOut:
             self.unigram = unigram_losses(batches, counts, objective=trainer.objective, total=devices.total)
         if isinstance(manifest, reference.Original):
             del self.unigram["unigram_loss"]
-        self.validator = Pretrainer(
+        self.validator = Validator(
             trainer.backbone,
             trainer.head,
             corpus=manifest.settings,
@@ -59,11 +60,12 @@ class HeldOut:
 
         self.batches = devices.batches(read)
 
-    def loss(self) -> float:
-        """The mean loss of every target, in nats, from empty memories."""
+    def measure(self) -> dict[str, Any]:
+        """From empty memories, in nats: the mean loss of every target, and that in each eighth of the window."""
         self.validator.empty_memories()
         result: dict[str, Any] = self.validator.evaluate(self.batches, steps=self.steps, verbose=0, return_dict=True)
-        return float(result["target_loss"])
+        by_position = [round(float(result[f"band_{band}"]), 6) for band in range(BANDS)]
+        return {"validation_loss": float(result["target_loss"]), "validation_loss_by_position": by_position}
 
 
 def _piece_counts(data: str, manifest: Manifest) -> np.ndarray:

@@ -127,8 +127,8 @@ class Loop:
     def _validate(self, step: int) -> None:
         if self.held_out is not None:
             with self.metrics.clock.spending("validation"):
-                loss = self.held_out.loss()
-            self.metrics.validated(step, {"validation_loss": loss})
+                measured = self.held_out.measure()
+            self.metrics.validated(step, measured)
 
     def _save(self, step: int) -> None:
         with self.metrics.clock.spending("checkpoint"):

@@ -47,6 +47,10 @@ class Permutation:
         _, _, positions, counts = self._places(batch)
         return ops.take_along_axis(ops.cast(batch["pieces"], "int32"), positions, axis=1), counts
 
+    def positions(self, batch: dict[str, Any]) -> Any:
+        """Where in the window the targets stand, int [B, T]."""
+        return self._places(batch)[2]
+
     def losses(
         self,
         backbone: Backbone,
@@ -113,6 +117,11 @@ class Causal:
         is_window = ops.equal(pieces[:, -1:], CLS)  # as every window ends, but not what fills a batch up
         following = pieces[:, 1 : self.length + 1]
         return following, ops.cast(ops.broadcast_to(is_window, ops.shape(following)), "float32")
+
+    def positions(self, batch: dict[str, Any]) -> Any:
+        """Where in the window the targets stand, int [B, T]."""
+        rows, _ = ops.shape(batch["pieces"])
+        return ops.broadcast_to(ops.arange(1, self.length + 1, dtype="int32"), (rows, self.length))
 
     def losses(
         self,
