@@ -305,7 +305,9 @@ def checksum(path: str) -> str:
 
 def _upload_folder(folder: Path, directory: str, *, marker: str) -> None:
     """Raises UserError when another run was first with the marker."""
-    files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: (path.name == marker, path))
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    # What lies deeper comes first: a server that sees a folder's own files finds their parts.
+    files.sort(key=lambda path: (path.name == marker, -len(path.parts), path))
     for path in files:
         target = join(directory, path.relative_to(folder).as_posix())
         with open(path, "rb") as content:

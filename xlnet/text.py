@@ -66,6 +66,23 @@ class Tokenizer:
     def __reduce__(self) -> tuple[Callable[[bytes, bool, bool], "Tokenizer"], tuple[bytes, bool, bool]]:
         return _rebuild, (self._model, self.lower, self.keep_accents)
 
+    @property
+    def model(self) -> bytes:
+        """The SentencePiece model."""
+        return self._model
+
+    def stand_ins(self) -> list[list[int]]:
+        """The ids that stand for each piece that SentencePiece gives: itself, or the parts of one such as `1,000,`.
+
+        Raises UserError where they depend on the text, as with a vocabulary without a comma.
+        """
+        if self._is_comma_unknown:
+            raise UserError("the vocabulary has no piece for a comma, so pieces depend on the text; export ids instead")
+        return [
+            [index] if row < 0 else [part for part in self._parts[row].tolist() if part >= 0]
+            for index, row in enumerate(self._row)
+        ]
+
     def encode(self, text: str) -> list[int]:
         """Ids of the pieces of a text: `encode_ids` of the reference."""
         return self.encode_lines([text])[0].tolist()

@@ -21,14 +21,14 @@ def tiny():
 def saved(tmp_path_factory, golden, tiny):
     """Makes a model directory with random weights, by its head."""
 
-    def save(head):
+    def save(head, config=tiny):
         keras.utils.set_random_seed(0)
-        model = Backbone(tiny) if head is None else registry.from_head(head, where="head").model(tiny)
+        model = Backbone(config) if head is None else registry.from_head(head, where="head").model(config)
         directory = str(tmp_path_factory.mktemp("model") / "model")
         save_model(
             directory,
             model,
-            config=tiny,
+            config=config,
             vocabulary=str(golden("spiece.model")),
             text={"lower": True, "keep_accents": False},
             head=head,

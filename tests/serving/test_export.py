@@ -5,23 +5,18 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 
 from xlnet import storage
 from xlnet.errors import UserError
-from xlnet.model.backbone import Backbone
-from xlnet.model.checkpoints import save_model
-from xlnet.model.config import ModelConfig
 from xlnet.serving import export as exporting
+from xlnet.serving import onnx_model, saved_model, text_model
 from xlnet.serving.export import export
 from xlnet.serving.predictor import Predictor
-from xlnet.tasks import registry
+from xlnet.tasks.features import features
+from xlnet.text import Tokenizer
 
-TINY = ModelConfig(
-    vocab_size=2000, layers=2, model_dim=16, heads=2, head_dim=8, feedforward_dim=32, initializer_stddev=0.3
-)
 TEXTS = ["A first text, with 1,000 numbers.", "Short.", "word " * 60]
 HEAD: dict[str, Any] = {
     "task": "classification",
@@ -37,28 +32,6 @@ REGRESSION = HEAD | {
     "summary": "attn",
     "columns": HEAD["columns"] | {"pair": "other"},
 }
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory, golden):
-    """A model directory with random weights, by its head."""
-
-    def save(head):
-        keras.utils.set_random_seed(0)
-        model = Backbone(TINY) if head is None else registry.from_head(head, where="head").model(TINY)
-        directory = str(tmp_path_factory.mktemp("model") / "model")
-        save_model(
-            directory,
-            model,
-            config=TINY,
-            vocabulary=str(golden("spiece.model")),
-            text={"lower": True, "keep_accents": False},
-            head=head,
-            provenance={},
-        )
-        return directory
-
-    return save
 
 
 @pytest.fixture(scope="module")
@@ -119,30 +92,28 @@ def test_a_regression_of_pairs_is_exported(saved, tmp_path):
     assert card["signature"]["outputs"] == ["logits"]
 
 
-def test_a_model_without_a_head_gives_its_hidden_states(saved, tmp_path):
+def test_a_model_without_a_head_gives_its_hidden_states(pretrained, tiny, tmp_path):
     import tensorflow as tf
 
-    card = export(model=saved(None), output=str(tmp_path / "out"))
+    card = export(model=pretrained, output=str(tmp_path / "out"))
     assert (card["task"], card["signature"]["outputs"]) == (None, ["hidden"])
     loaded = tf.saved_model.load(str(tmp_path / "out" / "1")).signatures["serving_default"]
     inputs = {name: tf.zeros((3, 7), tf.int32) for name in ("pieces", "segments", "padding")}
-    assert loaded(**inputs)["hidden"].shape == (3, 7, TINY.model_dim)
+    assert loaded(**inputs)["hidden"].shape == (3, 7, tiny.model_dim)
 
 
 def test_an_export_that_differs_is_not_published(saved, tmp_path, monkeypatch):
-    write = exporting.write
-
     def spoiled(served, folder):
         wrong = replace(served, call=lambda inputs: {k: v + 2e-5 for k, v in served.call(inputs).items()})
-        write(wrong, folder)
+        saved_model.write(wrong, folder)
 
-    monkeypatch.setattr(exporting, "write", spoiled)
+    monkeypatch.setitem(exporting.FORMATS, "ids", replace(exporting.FORMATS["ids"], write=spoiled))
     with pytest.raises(UserError, match=r"the exported logits differ by 2\.\de-05"):
         export(model=saved(HEAD), output=str(tmp_path / "runs" / "out"))
-    assert list((tmp_path / "runs").iterdir()) == []
+    assert list((tmp_path / "runs" / "out").iterdir()) == []
 
 
-def test_what_the_user_can_mend(saved, tmp_path):
+def test_what_the_user_can_mend(saved, pretrained, tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         export(model=str(tmp_path / "none"), output=str(tmp_path / "out"))
     model = saved(HEAD)
@@ -154,3 +125,103 @@ def test_what_the_user_can_mend(saved, tmp_path):
     with pytest.raises(UserError, match="the model was trained with"):
         export(model=str(tmp_path / "other"), output=str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+    with pytest.raises(UserError, match="format is 'tflite'; choose one of ids, text, onnx, int8"):
+        export(model=model, output=str(tmp_path / "out"), format="tflite")
+    with pytest.raises(UserError, match="takes text classifies or rates texts or pairs, the model has no head"):
+        export(model=pretrained, output=str(tmp_path / "out"), format="text")
+    with pytest.raises(UserError, match="there is nothing to measure"):
+        export(model=pretrained, output=str(tmp_path / "out"), data="dev.tsv")
+
+
+WILD = [
+    *TEXTS,
+    "``Quoted'' \u00a0 and   spaced\tout",
+    "Ünïcödé caf\u0065\u0301 \ufb01ne \u00bd \u2167 ＡＢＣ",
+    "It cost 1,000, or 12,500, or 3,",
+    "МОСКВА и Ελλάς",
+    "中文 字符，和标点。",
+    "\u200bzero\u00adwidth",
+    "😀 emoji",
+]
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_texts_are_read_in_the_graph_as_by_the_tokenizer(golden, lower):
+    tokenizer = Tokenizer(str(golden("spiece.model")), lower=lower)
+    pairs = ["", *WILD[:-1]]
+    for length in (24, 9):
+        read = text_model.reader(tokenizer, sequence_length=length, is_whole=True)
+        for texts in ([WILD], [WILD, pairs]):
+            expected = features(tokenizer, texts[0], pairs=(texts[1:] or [None])[0], sequence_length=length)
+            found = read(*texts)
+            for name, values in expected.items():
+                np.testing.assert_array_equal(found[name].numpy(), values, err_msg=name)
+    short = text_model.reader(tokenizer, sequence_length=512, is_whole=False)(["Short."])
+    assert short["padding"].numpy().sum() == 0
+
+
+def test_a_server_that_takes_texts_answers_as_the_model_does(exported, tmp_path):
+    model = exported[0]
+    card = export(model=model, output=str(tmp_path / "out"), format="text")
+    assert card["signature"]["inputs"] == ["text"]
+    call = text_model.load(tmp_path / "out" / "1")
+    np.testing.assert_allclose(call({"text": TEXTS})["probabilities"], Predictor.load(model).predict(TEXTS), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "dev.tsv"
+    path.write_text("text\tlabel\n" + "".join(f"{text}\t{'abc'[i % 3]}\n" for i, text in enumerate(WILD[:3] * 4)))
+    return str(path)
+
+
+def test_onnx_answers_as_the_model_does_whatever_the_shape(exported, labelled, tmp_path):
+    model = exported[0]
+    card = export(model=model, output=str(tmp_path / "out"), format="onnx", data=labelled)
+    assert 0 <= card["max_abs_difference"] <= 1e-5
+    assert card["measured"]["model"] == card["measured"]["export"]
+    predictor = Predictor.load(model)
+    inputs = predictor.features(predictor.task.texts(TEXTS)).inputs
+    found = onnx_model.load(tmp_path / "out" / "1")(inputs)
+    np.testing.assert_allclose(found["logits"], predictor.outputs(inputs), atol=1e-5)
+
+
+def test_eight_bits_are_small_and_close_and_measured(saved, tiny, labelled, tmp_path, monkeypatch):
+    model = saved(HEAD, replace(tiny, model_dim=32, head_dim=16, initializer_stddev=0.05))
+    output = str(tmp_path / "out")
+    card = export(model=model, output=output, format="int8", data=labelled)
+    assert 0 < card["relative_error"] <= card["tolerance"]
+    matrices = card["parameters"]
+    assert storage.size(f"{output}/1/model.onnx") < 1.3 * matrices + 150_000  # a byte a weight, and the graph
+    assert card["measured"]["metric"] == "accuracy"
+    assert set(card["measured"]["export"]) == set(card["measured"]["model"])
+    monkeypatch.setattr(exporting, "INT8_ERROR", 1e-9)
+    with pytest.raises(UserError, match="the model does not bear 8 bits; nothing was published"):
+        export(model=model, output=output, format="int8")
+    assert storage.list_folder(output) == ["1"]
+
+
+def test_the_next_export_is_the_next_version_and_the_card_can_be_read(exported, tmp_path):
+    model, output, _ = exported
+    card = export(model=model, output=output, licence="CC0 <b>|")
+    assert card["version"] == 2
+    assert sorted(storage.list_folder(output)) == ["1", "2"]
+    page = storage.read_bytes(f"{output}/2/README.md").decode()
+    assert "# XLNet for classification" in page
+    assert "CC0 \\<b\\>\\|" in page
+    for digest in card["files"].values():
+        assert digest in page
+
+
+@pytest.mark.parametrize("kind", ["onnx", "ids"])
+def test_questions_with_options_are_exported(saved, tmp_path, kind):
+    head = {
+        "task": "multiple-choice",
+        "summary": "last",
+        "projection": True,
+        "sequence_length": 64,
+        "option_length": 16,
+    }
+    card = export(model=saved(head), output=str(tmp_path / "out"), format=kind)
+    assert card["max_abs_difference"] <= 1e-5
+    assert card["signature"]["outputs"] == ["logits"]

@@ -111,8 +111,8 @@ class SpanAnswerer(keras.Model):
         padding, excluded = inputs["padding"], inputs["excluded"]
         hidden, _ = self.backbone(inputs["pieces"], inputs["segments"], padding=padding, training=training)
         starts = self.head.starts(hidden, excluded)
-        last = excluded.shape[1] - 1
-        cls = inputs.get("cls", ops.full_like(excluded[:, 0], last))
+        last = ops.shape(excluded)[1] - 1
+        cls = inputs.get("cls", ops.zeros_like(excluded[:, 0]) + last)
         found = {IMPOSSIBLE: self.head.impossible(hidden, starts, cls, training=training)}
         if "start" in inputs:
             true_start = last - ops.cast(inputs["start"], "int32")[:, None]

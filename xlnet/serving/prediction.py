@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from xlnet.errors import UserError
-from xlnet.serving.batching import answered, bucket
-from xlnet.serving.predictor import Predictor
+from xlnet.serving.batching import bucket
+from xlnet.serving.predictor import Predictor, by_length
 from xlnet.serving.rows import Row
 from xlnet.serving.settings import SPECIAL, PredictionSettings
 from xlnet.serving.windows import laid_out, windows
@@ -63,29 +63,29 @@ class Answerer:
             return row.dead(str(error).removeprefix(f":{row.line}: "))
         return row
 
-    def answers(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        """The answer to each row that is an example, ready for JSON; probabilities by the class's name."""
+    def answers(self, rows: Sequence[Row]) -> list[tuple[Row, dict[str, Any]]]:
+        """Rows and answers, ready for JSON, with probabilities by the class's name.
+
+        A row that holds several examples, as a passage with its questions does, comes as often.
+        """
         task = self.task
         examples: Any = task.parse([row.record for row in rows], path="")
+        owners = list(rows)
+        if len(examples) != len(rows):
+            counts = [len(task.parse([row.record], path="")) for row in rows]
+            owners = [row for row, count in zip(rows, counts, strict=True) for _ in range(count)]
         if self.settings.long_texts == "windows":
             features = Features(inputs={}, example=np.arange(len(rows)))
             outputs = self._by_windows(examples.texts)
         else:
             features = task.features(self.predictor.tokenizer, examples)
             outputs = self._outputs(features)
-        return [self._named(answer) for answer in task.answers(examples, features, outputs)]
+        found = map(self._named, task.answers(examples, features, outputs))
+        return list(zip(owners, found, strict=True))
 
     def _outputs(self, features: Features) -> Outputs:
-        task, size = self.task, self.settings.batch_size
-        if task.sees_padding:
-            return self.predictor.outputs(features.inputs, batch_size=size)
-        return answered(
-            self.predictor.model.predict_on_batch,
-            features.inputs,
-            batch_size=size,
-            along=task.along_sequence,
-            restored=task.restored,
-        )
+        predict, size = self.predictor.model.predict_on_batch, self.settings.batch_size
+        return by_length(self.task, predict, features.inputs, batch_size=size)
 
     def _by_windows(self, texts: Sequence[str]) -> Outputs:
         """The mean output over the windows of each text, weighted by the pieces that a window answers for."""

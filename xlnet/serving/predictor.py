@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from xlnet import storage
 from xlnet.errors import UserError
 from xlnet.model import checkpoints
+from xlnet.serving.batching import answered
 from xlnet.tasks import registry
 from xlnet.tasks.sentence_task import SentenceTask
 from xlnet.tasks.task import Arrays, Examples, Features, Outputs, Task
@@ -98,3 +99,10 @@ def answers(
         if report is not None:
             report(min(start + size, count))
     return keras.tree.map_structure(lambda *parts: np.concatenate([np.asarray(part) for part in parts])[:count], *found)
+
+
+def by_length(task: Task, call: Callable[[Arrays], Outputs], inputs: Arrays, *, batch_size: int) -> Outputs:
+    """What `call` returns for n rows, in batches as long as their longest row asks for, if padding is nothing to it."""
+    if task.sees_padding:
+        return answers(call, inputs, batch_size=batch_size)
+    return answered(call, inputs, batch_size=batch_size, along=task.along_sequence, restored=task.restored)
