@@ -44,6 +44,7 @@ bench: $(DEV) $(PEER)  ## The tables of docs/performance.md; BOOKS='books/*.txt'
 	$(VENV)/bin/python -m benchmarks.pretraining_step --peer-python .venv-bench/bin/python
 	$(VENV)/bin/python -m benchmarks.step_memory --peer-python .venv-bench/bin/python
 	$(VENV)/bin/python -m benchmarks.step_shapes
+	$(VENV)/bin/python -m benchmarks.serving --texts '$(subst /xlnet/,/raw/,$(BOOKS))' --books '$(BOOKS)' --peer-python .venv-bench/bin/python
 	$(VENV)/bin/python -m benchmarks.span_features --data '$(SQUAD)' --peer-python .venv-bench/bin/python
 	$(VENV)/bin/python -m benchmarks.generation
 	$(VENV)/bin/python -m benchmarks.finetuning_step --peer-python .venv-bench/bin/python
@@ -53,7 +54,7 @@ bench: $(DEV) $(PEER)  ## The tables of docs/performance.md; BOOKS='books/*.txt'
 lock: $(DEV)  ## Resolve the dependencies of pyproject.toml anew
 	$(VENV)/bin/python -m pip install -q uv
 	$(VENV)/bin/uv pip compile -q --upgrade --no-header --no-annotate --extra gcp --extra kubeflow pyproject.toml -o locks/run.txt
-	$(VENV)/bin/uv pip compile -q --no-header --no-annotate --extra gcp --extra kubeflow --extra jax --extra dev -c locks/run.txt pyproject.toml -o locks/dev.txt
+	$(VENV)/bin/uv pip compile -q --no-header --no-annotate --extra gcp --extra kubeflow --extra jax --extra export --extra dev -c locks/run.txt pyproject.toml -o locks/dev.txt
 
 .PHONY: clean
 clean:  ## Remove what the targets made

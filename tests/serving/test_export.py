@@ -213,15 +213,30 @@ def test_the_next_export_is_the_next_version_and_the_card_can_be_read(exported, 
         assert digest in page
 
 
-@pytest.mark.parametrize("kind", ["onnx", "ids"])
-def test_questions_with_options_are_exported(saved, tmp_path, kind):
-    head = {
-        "task": "multiple-choice",
-        "summary": "last",
-        "projection": True,
-        "sequence_length": 64,
-        "option_length": 16,
-    }
-    card = export(model=saved(head), output=str(tmp_path / "out"), format=kind)
-    assert card["max_abs_difference"] <= 1e-5
-    assert card["signature"]["outputs"] == ["logits"]
+CHOICE = {
+    "task": "multiple-choice",
+    "summary": "last",
+    "projection": True,
+    "sequence_length": 64,
+    "option_length": 16,
+}
+SPAN = {
+    "task": "question-answering",
+    "data_set": "squad2",
+    "sequence_length": 64,
+    "stride": 24,
+    "question_length": 16,
+    "answer_length": 10,
+    "best_answers": 3,
+    "start_top": 3,
+    "end_top": 2,
+    "null_threshold": 0.0,
+}
+
+
+@pytest.mark.parametrize(("head", "outputs"), [(CHOICE, {"logits"}), (SPAN, {"starts", "ends", "impossible"})])
+def test_other_tasks_are_exported_with_what_they_take_and_give(saved, tmp_path, head, outputs):
+    card = export(model=saved(head), output=str(tmp_path / "out"), format="onnx")
+    assert card["max_abs_difference"] <= card["tolerance"] <= 1e-4
+    assert outputs <= set(card["signature"]["outputs"])
+    assert {"pieces", "segments", "padding"} <= set(card["signature"]["inputs"])

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from xlnet.cli.serving import dead_letters_of, input_flags, shown, source_of
+from xlnet.cli.serving import dead_letters_of, input_flags, is_job, job_flags, run_job, shown, source_of
 from xlnet.cli.tables import print_table
 from xlnet.flags import add_settings, given
 
@@ -17,7 +17,12 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="DIR", help="a fine-tuned model directory")
     input_flags(parser)
     parser.add_argument("--output", default="-", metavar="FILE", help="answers: .jsonl .tsv, or - for stdout (default)")
+<<<<<<< HEAD
     parser.add_argument("--output-format", choices=["jsonl", "tsv", "glue"], help="glue: a submission to it")
+=======
+    parser.add_argument("--output-format", choices=["jsonl", "tsv"], help="where the name does not tell")
+    job_flags(parser)
+>>>>>>> b39976c (Corpora through a model as a Beam job with RunInference; benchmark and page of serving)
     add_settings(parser, PredictionSettings)
 
 
@@ -27,11 +32,18 @@ def run(parsed: argparse.Namespace) -> None:
     from xlnet.serving.streaming import predict
     from xlnet.settings import make
 
+    settings = make(PredictionSettings, given(parsed, PredictionSettings), where="flags")
+    source = source_of(parsed)
+    if is_job(parsed):
+        from pipelines.makers import Answers
+
+        run_job(parsed, Answers(parsed.model, settings, source.kept))
+        return
     found = predict(
         model=parsed.model,
-        source=source_of(parsed),
+        source=source,
         output=parsed.output,
-        settings=make(PredictionSettings, given(parsed, PredictionSettings), where="flags"),
+        settings=settings,
         kind=parsed.output_format,
         dead=dead_letters_of(parsed),
         report=shown("predicting"),

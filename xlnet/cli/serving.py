@@ -25,6 +25,50 @@ def input_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def job_flags(parser: argparse.ArgumentParser) -> None:
+    """What makes a Beam job of it."""
+    job = parser.add_argument_group(
+        "Beam", "with one of these, --input may be a glob, and --output is a folder of parts"
+    )
+    job.add_argument("--workers", type=int, metavar="N", help="local worker processes")
+    job.add_argument(
+        "--beam",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="a Beam option, e.g. --beam=--runner=DataflowRunner",
+    )
+
+
+def is_job(parsed: argparse.Namespace) -> bool:
+    """Whether a Beam job is asked for."""
+    return parsed.workers is not None or bool(parsed.beam)
+
+
+def run_job(parsed: argparse.Namespace, maker: Any) -> None:
+    """Run it, and tell what it came to."""
+    from pipelines import predict
+    from xlnet.cli.tables import print_table
+    from xlnet.errors import UserError
+
+    if parsed.dead_letters is not None or parsed.output == "-":
+        raise UserError("a job writes a folder, with its dead letters in it; name it with --output")
+    found = predict.run(
+        maker=maker,
+        inputs=parsed.input,
+        output=parsed.output,
+        kind=parsed.input_format,
+        is_headed=False if parsed.no_header else None,
+        options=parsed.beam,
+        workers=1 if parsed.workers is None else parsed.workers,
+    )
+    if found is None:
+        print("the job was described, not run")
+        return
+    rows = {name: found[name] for name in ("rows", "dead_letters")}
+    print_table(f"job {parsed.output}", rows | {"parts": len(found["parts"])})
+
+
 def source_of(parsed: argparse.Namespace) -> Any:
     """What is read."""
     from xlnet.serving.streaming import Source

@@ -34,9 +34,9 @@ class DeadLetters:
         return {"dead letters": self.count, "reasons": reasons or None}
 
 
-def to_line(row: Row, **more: Any) -> bytes:
-    """A dead row as a line of JSON."""
-    content = {**more, "line": row.line, "reason": row.problem, "content": row.content}
+def to_line(row: Row, **place: Any) -> bytes:
+    """A dead row as a line of JSON; its place is its line, unless another one is given."""
+    content = {**(place or {"line": row.line}), "reason": row.problem, "content": row.content}
     return (json.dumps(content, ensure_ascii=False) + "\n").encode()
 
 

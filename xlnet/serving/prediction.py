@@ -63,25 +63,17 @@ class Answerer:
             return row.dead(str(error).removeprefix(f":{row.line}: "))
         return row
 
-    def answers(self, rows: Sequence[Row]) -> list[tuple[Row, dict[str, Any]]]:
-        """Rows and answers, ready for JSON, with probabilities by the class's name.
-
-        A row that holds several examples, as a passage with its questions does, comes as often.
-        """
+    def answers(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """The answer to each row, which must be an example, ready for JSON; probabilities by the class's name."""
         task = self.task
         examples: Any = task.parse([row.record for row in rows], path="")
-        owners = list(rows)
-        if len(examples) != len(rows):
-            counts = [len(task.parse([row.record], path="")) for row in rows]
-            owners = [row for row, count in zip(rows, counts, strict=True) for _ in range(count)]
         if self.settings.long_texts == "windows":
             features = Features(inputs={}, example=np.arange(len(rows)))
             outputs = self._by_windows(examples.texts)
         else:
             features = task.features(self.predictor.tokenizer, examples)
             outputs = self._outputs(features)
-        found = map(self._named, task.answers(examples, features, outputs))
-        return list(zip(owners, found, strict=True))
+        return [self._named(answer) for answer in task.answers(examples, features, outputs)]
 
     def _outputs(self, features: Features) -> Outputs:
         predict, size = self.predictor.model.predict_on_batch, self.settings.batch_size

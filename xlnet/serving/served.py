@@ -34,11 +34,10 @@ RECORDS: dict[str, list[dict[str, Any]]] = {  # of tasks that are not of texts a
     "multiple-choice": [
         {
             "article": TEXTS[3],
-            "questions": ["Why did he go to the woods?", "What did he not wish to live?"],
-            "options": [["To hunt.", "To live deliberately.", "To sleep."], ["What was not life.", "Long.", "Alone."]],
-            "answers": ["B", "A"],
-            "id": "walden",
-        }
+            "question": "Why did he go?",
+            "options": ["To hunt.", "To live deliberately.", "To sleep."],
+        },
+        {"article": TEXTS[2], "question": "What rose?", "options": ["The price.", "The sun.", "He."]},
     ],
     "token-classification": [{"text": text} for text in TEXTS],
     "question-answering": [

@@ -148,7 +148,8 @@ def predict(
         write = answer_files.writer(stream, kind)
         done = 0
         for good in chunks(found, letters, path=source.name, check=answerer.checked):
-            write([answer_files.line_of(row, answer, source.kept) for row, answer in answerer.answers(good)])
+            answers = answerer.answers(good)
+            write([answer_files.line_of(row, answer, source.kept) for row, answer in zip(good, answers, strict=True)])
             stream.flush()
             done += len(good)
             if report is not None:

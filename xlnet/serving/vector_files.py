@@ -26,12 +26,20 @@ def require_known(path: str) -> None:
 
 @contextlib.contextmanager
 def writing(
-    stream: IO[bytes], path: str, *, model_dim: int, unit: str, column: str = "text", kept: Sequence[str] = ()
+    stream: IO[bytes],
+    path: str,
+    *,
+    model_dim: int,
+    unit: str,
+    column: str = "text",
+    kept: Sequence[str] = (),
+    place: str = "line",
 ) -> Iterator[Write]:
     """What writes the vectors of rows into a stream, in the format that `path` is named after.
 
     .npz: `vectors` float32 [n, model_dim], `line` int64 [n], of words and pieces also `start` and `end` int32 [n].
-    Parquet: a row a vector with these columns, the surface as `unit`, and what is passed on, as text.
+    Parquet: a row a vector with these columns, the surface as `unit`, and what is passed on, as text; with `place`
+    "offset" that instead of the line.
     """
     if path.endswith(".npz"):
         if kept:
@@ -39,7 +47,9 @@ def writing(
         with _npz(stream, model_dim=model_dim, has_places=unit != "text") as write:
             yield write
     else:
-        with _parquet(stream, model_dim=model_dim, surfaces=None if unit == "text" else column, kept=kept) as write:
+        with _parquet(
+            stream, model_dim=model_dim, surfaces=None if unit == "text" else column, kept=kept, place=place
+        ) as write:
             yield write
 
 
@@ -71,17 +81,19 @@ def _npz(stream: IO[bytes], *, model_dim: int, has_places: bool) -> Iterator[Wri
 
 
 def _columns(rows: Sequence[Row], found: Vectors) -> dict[str, NDArray[Any]]:
-    line = np.array([row.line for row in rows], np.int64)[found.row]
-    return {"line": line, "start": found.starts, "end": found.ends, "vectors": found.vectors}
+    places = {name: np.array([getattr(row, name) for row in rows], np.int64)[found.row] for name in ("line", "offset")}
+    return {**places, "start": found.starts, "end": found.ends, "vectors": found.vectors}
 
 
 @contextlib.contextmanager
-def _parquet(stream: IO[bytes], *, model_dim: int, surfaces: str | None, kept: Sequence[str]) -> Iterator[Write]:
+def _parquet(
+    stream: IO[bytes], *, model_dim: int, surfaces: str | None, kept: Sequence[str], place: str
+) -> Iterator[Write]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     places = [("start", pa.int32()), ("end", pa.int32()), ("unit", pa.string())] if surfaces else []
-    kinds: list[Any] = [("line", pa.int64()), *((name, pa.string()) for name in kept), *places]
+    kinds: list[Any] = [(place, pa.int64()), *((name, pa.string()) for name in kept), *places]
     schema = pa.schema([*kinds, ("vectors", pa.list_(pa.float32(), model_dim))])
     with pq.ParquetWriter(stream, schema) as writer:
 
