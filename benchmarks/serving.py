@@ -1,6 +1,6 @@
 """Texts a second of batch prediction against Hugging Face's PyTorch XLNet, and what 8 bits cost and give.
 
-    python -m benchmarks.serving --peer-python PEER_ENVIRONMENT/bin/python --texts 'books/*.txt'
+    python -m benchmarks.serving --peer-python PEER_ENVIRONMENT/bin/python --texts 'raw/*.txt' --books 'xlnet/*.txt'
 
 One classifier with random weights; the peer gets the same through `xlnet convert`. All sides run in processes of their
 own and take turns, and their logits are compared before anything is timed. Measured twice: rows of one length, as the
@@ -30,11 +30,11 @@ NAMES = {
 }
 
 
-def prepare(folder: Path, sizes: Sizes, pattern: str, vocabulary: str) -> None:
+def prepare(folder: Path, sizes: Sizes, pattern: str, books: str) -> None:
     """The model in our form, in the peer's, and as exports; the rows that all sides read."""
     from dataclasses import replace
 
-    from xlnet import conversion
+    from xlnet import conversion, vocab
     from xlnet.model.checkpoints import save_model
     from xlnet.model.config import ModelConfig
     from xlnet.serving.export import export
@@ -42,6 +42,8 @@ def prepare(folder: Path, sizes: Sizes, pattern: str, vocabulary: str) -> None:
     from xlnet.tasks.features import features
     from xlnet.text import Tokenizer
 
+    vocabulary = str(folder / "spiece.model")
+    vocab.train([books], vocabulary, settings=vocab.VocabularySettings(size=sizes.vocab_size))
     tokenizer = Tokenizer(vocabulary)
     config = ModelConfig(
         vocab_size=tokenizer.size,
@@ -50,6 +52,7 @@ def prepare(folder: Path, sizes: Sizes, pattern: str, vocabulary: str) -> None:
         heads=sizes.heads,
         head_dim=sizes.model_dim // sizes.heads,
         feedforward_dim=4 * sizes.model_dim,
+        initializer_stddev=0.05,  # more than usual: logits that are all alike would compare well
     )
     head = {
         "task": "classification",
@@ -75,7 +78,7 @@ def compare(options: argparse.Namespace, sizes: Sizes) -> dict[str, Any]:
     """Seconds of every side for all rows, how far the logits are apart, sizes of files."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        prepare(folder, sizes, options.texts, options.vocabulary)
+        prepare(folder, sizes, options.texts, options.books)
         given = {"folder": name, "sizes": dataclasses.asdict(sizes)}
         about = {"options": given, "threads": options.threads}
         sides = {"ours": Side("benchmarks.serving_ours", **about)}
@@ -144,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer-python", help="an interpreter with torch and transformers; without it, ours alone")
     parser.add_argument("--texts", required=True, help="files with a paragraph a line")
-    parser.add_argument("--vocabulary", required=True, help="a SentencePiece model")
+    parser.add_argument("--books", required=True, help="files with a sentence a line, to learn the vocabulary from")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", help="also write the figures to this file")
     parser.add_argument("--sizes", type=json.loads, default={}, help="other sizes, e.g. '{\"layers\": 2}'")

@@ -11,6 +11,7 @@ import numpy as np
 class Sizes:
     """The model and the rows that are measured."""
 
+    vocab_size: int = 8000
     layers: int = 6
     model_dim: int = 512
     heads: int = 8
