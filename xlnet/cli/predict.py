@@ -17,12 +17,8 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="DIR", help="a fine-tuned model directory")
     input_flags(parser)
     parser.add_argument("--output", default="-", metavar="FILE", help="answers: .jsonl .tsv, or - for stdout (default)")
-<<<<<<< HEAD
     parser.add_argument("--output-format", choices=["jsonl", "tsv", "glue"], help="glue: a submission to it")
-=======
-    parser.add_argument("--output-format", choices=["jsonl", "tsv"], help="where the name does not tell")
     job_flags(parser)
->>>>>>> b39976c (Corpora through a model as a Beam job with RunInference; benchmark and page of serving)
     add_settings(parser, PredictionSettings)
 
 

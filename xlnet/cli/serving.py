@@ -53,6 +53,8 @@ def run_job(parsed: argparse.Namespace, maker: Any) -> None:
 
     if parsed.dead_letters is not None or parsed.output == "-":
         raise UserError("a job writes a folder, with its dead letters in it; name it with --output")
+    if getattr(parsed, "output_format", None) not in (None, "jsonl"):
+        raise UserError("a job writes JSON lines; leave --output-format out")
     found = predict.run(
         maker=maker,
         inputs=parsed.input,
