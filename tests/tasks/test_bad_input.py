@@ -164,5 +164,7 @@ def test_a_checkpoint_of_another_size_or_vocabulary_is_refused(folder, saved, vo
     (folder / "other/config.json").write_text(json.dumps(content))
     told = refused(capsys, *start, "--init", "other")
     assert "layer_1/kernel has shape [16, 32] in other, the model wants [16, 64]; use the configuration that" in told
+    told = refused(capsys, *start, "--init", saved["sentences"], "--layers", "2")
+    assert f"--layers is of a model from scratch, {saved['sentences']} brings its own sizes; leave it out" in told
     assert "gone" in refused(capsys, *start, "--init", "gone")
     assert not (folder / "out").exists()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xlnet.errors import UserError
-from xlnet.tasks.features import features, kept
+from xlnet.tasks.features import features, features_and_cut, kept
 from xlnet.text import Tokenizer
 
 
@@ -94,6 +94,13 @@ def test_rows_do_not_depend_on_each_other(firsts, data):
         alone = features(Words(), firsts[row : row + 1], pairs=seconds[row : row + 1], sequence_length=12)
         for name, values in alone.items():
             assert (values[0] == together[name][row]).all()
+
+
+def test_texts_that_lose_pieces_are_told():
+    _, is_cut = features_and_cut(Words(), ["abcdef", "abcdefg", ""], sequence_length=8)
+    assert is_cut.tolist() == [False, True, False]
+    _, is_cut = features_and_cut(Words(), ["ab", "ab", "abcdefg"], pairs=["klm", "klmn", ""], sequence_length=8)
+    assert is_cut.tolist() == [False, True, True]
 
 
 def test_too_short_a_sequence_is_refused():

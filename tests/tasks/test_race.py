@@ -62,12 +62,13 @@ def test_features_are_as_recorded_and_options_do_not_leak_into_each_other(record
     found, questions = recorded
     leaks = 0
     for case in found["conversions"]:
-        made = choices.features(
+        made, is_cut = choices.features(
             Tokenizer(golden("spiece.model"), lower=case["lower"]),
             questions,
             sequence_length=case["max_seq_length"],
             option_length=case["max_qa_length"],
         )
+        assert is_cut.all() == (case["max_seq_length"] < 256)
         for example in case["examples"]:
             row = next(row for row in range(len(questions)) if questions.filled(row) == example["qa_list"])
             for ours, theirs in NAMES.items():
@@ -90,12 +91,13 @@ def test_a_question_may_have_any_number_of_options(tmp_path, golden):
     ]
     assert (questions.labels, questions.levels) == ([0, 1], ["high", "high"])
     tokenizer = Tokenizer(golden("spiece.model"))
-    made = choices.features(tokenizer, questions, sequence_length=32, option_length=16)
+    made, is_cut = choices.features(tokenizer, questions, sequence_length=32, option_length=16)
+    assert not is_cut.any()
     assert made["pieces"].shape == (2, 3, 32)
     is_none = made["padding"].all(axis=2)
     assert is_none.tolist() == [[False, False, True], [False, False, False]]
     alone = race.parse([record(0)], path="one")
-    for name, values in choices.features(tokenizer, alone, sequence_length=32, option_length=16).items():
+    for name, values in choices.features(tokenizer, alone, sequence_length=32, option_length=16)[0].items():
         np.testing.assert_array_equal(values[0], made[name][0, :2])
 
 

@@ -40,7 +40,8 @@ def run(parsed: argparse.Namespace) -> None:
 
     result = evaluate(model=parsed.model, data=parsed.data, output=parsed.output, batch_size=parsed.batch_size)
     baseline = {f"baseline {k}": v for k, v in result.get("majority", {}).items()}
-    print_table(f"evaluation {parsed.output}", {"examples": result["examples"], **result["metrics"], **baseline})
+    counts = {"examples": result["examples"], "longer than a row and cut": result["cut_examples"]}
+    print_table(f"evaluation {parsed.output}", counts | result["metrics"] | baseline)
 
 
 def _run_language_model(parsed: argparse.Namespace) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 from xlnet.cli.presets import config_flag, settings_of
 from xlnet.cli.tables import print_table
+from xlnet.errors import UserError
 from xlnet.flags import add_settings
+from xlnet.flags import given as flags_given
 
 SUMMARY = "fine-tune a model on the examples of a task"
 
@@ -40,6 +42,12 @@ def run(parsed: argparse.Namespace) -> None:
     from xlnet.training.finetuning_settings import FinetuningSettings
     from xlnet.training.stopping import EXIT_CODE, StoppedError
 
+    sizes = sorted(set(flags_given(parsed, ModelConfig)) - _shared(FinetuningSettings, ModelConfig))
+    if parsed.init and sizes:
+        raise UserError(
+            f"--{sizes[0].replace('_', '-')} is of a model from scratch, {parsed.init} brings its own sizes; "
+            "leave it out"
+        )
     given: dict[str, Any] = {
         "train": parsed.train,
         "dev": parsed.dev,

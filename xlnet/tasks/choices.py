@@ -16,8 +16,9 @@ from xlnet.tasks.race import Questions
 
 def features(
     tokenizer: LineEncoder, questions: Questions, *, sequence_length: int, option_length: int
-) -> dict[str, NDArray[np.int32]]:
-    """Arrays `pieces`, `segments` and `padding` (1 = padding), [n, options, sequence_length] each, of n questions.
+) -> tuple[dict[str, NDArray[np.int32]], NDArray[np.bool_]]:
+    """Arrays `pieces`, `segments` and `padding` (1 = padding), [n, options, sequence_length] each, of n questions; and
+    which of them have lost pieces [n].
 
     Of a question with its option the last `option_length` pieces are kept, and of the passage the first that fit
     beside it. `options` is the most that one question has; a row that is all padding stands for none. Raises
@@ -36,10 +37,11 @@ def features(
         a, (ids_b, firsts(length_b) + length_b - kept_b, kept_b), special=3, sequence_length=sequence_length
     )
     is_there = np.arange(counts.max()) < counts[:, None]
+    is_cut = (kept_a < length_a[passage]) | (kept_b < length_b)
     return {
         name: _by_question(values, is_there, filling={"padding": 1, "segments": SEGMENT_PAD}.get(name, 0))
         for name, values in rows.items()
-    }
+    }, np.logical_or.reduceat(is_cut, firsts(counts))
 
 
 def _by_question(rows: NDArray[np.int32], is_there: NDArray[np.bool_], *, filling: int) -> NDArray[np.int32]:

@@ -51,6 +51,13 @@ def features(
 
     A second text without pieces counts as none. Raises UserError when sequence_length is below 8.
     """
+    return features_and_cut(tokenizer, texts, pairs=pairs, sequence_length=sequence_length)[0]
+
+
+def features_and_cut(
+    tokenizer: LineEncoder, texts: Sequence[str], *, pairs: Sequence[str] | None = None, sequence_length: int
+) -> tuple[dict[str, NDArray[np.int32]], NDArray[np.bool_]]:
+    """As `features`, and which texts or pairs are too long and have lost pieces [n]."""
     if sequence_length < SHORTEST:
         raise UserError(f"sequence_length is {sequence_length}, wanted is at least {SHORTEST} pieces")
     ids_a, length_a = tokenizer.encode_lines(texts)
@@ -58,7 +65,8 @@ def features(
     special = np.where(length_b > 0, 3, 2)
     kept_a, kept_b = kept(length_a, length_b, room=sequence_length - special)
     a = (ids_a, firsts(length_a), kept_a)
-    return laid_out(a, (ids_b, firsts(length_b), kept_b), special=special, sequence_length=sequence_length)
+    arrays = laid_out(a, (ids_b, firsts(length_b), kept_b), special=special, sequence_length=sequence_length)
+    return arrays, (kept_a < length_a) | (kept_b < length_b)
 
 
 def firsts(lengths: NDArray[np.integer]) -> NDArray[np.integer]:

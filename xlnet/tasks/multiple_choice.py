@@ -47,11 +47,11 @@ class MultipleChoice(Task):
 
     def features(self, tokenizer: Any, examples: Questions) -> Features:
         """See `Task`: inputs [questions, options, sequence_length]."""
-        inputs = choices.features(
+        inputs, is_cut = choices.features(
             tokenizer, examples, sequence_length=self.sequence_length, option_length=self.head["option_length"]
         )
         targets = {} if examples.labels is None else {"label": np.array(examples.labels, np.int32)}
-        return Features(inputs=dict(inputs), example=np.arange(len(examples)), targets=targets)
+        return Features(dict(inputs), np.arange(len(examples)), targets, cut=int(is_cut.sum()))
 
     def model(self, config: Any, **options: Any) -> Any:
         """See `Task`."""
@@ -61,11 +61,6 @@ class MultipleChoice(Task):
         nothing = np.zeros((1, 2, self.sequence_length), np.int32)
         model({"pieces": nothing, "segments": nothing, "padding": nothing})
         return model
-
-    @property
-    def may_be_cut(self) -> bool:
-        """See `Task`: other summaries look at padding."""
-        return self.head["summary"] in ("last", "attn")
 
     def losses(self, model: Any, batch: Mapping[str, Any], *, training: bool) -> Any:
         """Negative log probabilities in nats of the right options. See `Task`."""

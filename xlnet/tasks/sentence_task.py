@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from xlnet.errors import UserError
 from xlnet.tasks import known, sentence
-from xlnet.tasks.features import features
+from xlnet.tasks.features import features_and_cut
 from xlnet.tasks.task import Features, Task
 
 
@@ -89,9 +89,11 @@ class SentenceTask(Task):
 
     def features(self, tokenizer: Any, examples: sentence.Examples) -> Features:
         """See `Task`: inputs [n, sequence_length] of n examples, a row each."""
-        inputs = features(tokenizer, examples.texts, pairs=examples.pairs, sequence_length=self.sequence_length)
+        inputs, is_cut = features_and_cut(
+            tokenizer, examples.texts, pairs=examples.pairs, sequence_length=self.sequence_length
+        )
         targets = {} if examples.labels is None else {"label": self.targets(examples)}
-        return Features(inputs=dict(inputs), example=np.arange(len(examples)), targets=targets)
+        return Features(dict(inputs), np.arange(len(examples)), targets, cut=int(is_cut.sum()))
 
     def model(self, config: Any, **options: Any) -> Any:
         """See `Task`."""
@@ -107,11 +109,6 @@ class SentenceTask(Task):
         nothing = np.zeros((1, self.sequence_length), np.int32)
         model({"pieces": nothing, "segments": nothing, "padding": nothing})
         return model
-
-    @property
-    def may_be_cut(self) -> bool:
-        """See `Task`: "mean" and "first" look at padding, as in the reference."""
-        return self.head["summary"] in ("last", "attn")
 
     def readable(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Outputs as a reader wants them: probabilities [n, classes], or numbers [n]."""

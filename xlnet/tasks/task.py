@@ -46,13 +46,15 @@ class Features:
 
     `inputs`: what the model takes, [rows, ...]. `targets`: what the loss takes beside it, [rows, ...]; empty where
     there are no labels. `example` int [rows]: the index of each row's example, ascending. `notes`: whatever
-    `Task.answers` needs to turn outputs into answers (the places of pieces in the text).
+    `Task.answers` needs to turn outputs into answers (the places of pieces in the text). `cut`: how many examples lost
+    pieces because a row is too short for them.
     """
 
     inputs: Arrays
     example: NDArray[np.integer]
     targets: Arrays = field(default_factory=dict)
     notes: Any = None
+    cut: int = 0
 
     def __len__(self) -> int:
         return len(self.example)
@@ -147,11 +149,6 @@ class Task(ABC):
         """
         require(wanted is None, "class_weights", wanted, f"none: {self.kind} has no classes to weigh")
         return None
-
-    @property
-    def may_be_cut(self) -> bool:
-        """Whether rows may lose columns that are padding in all of a batch: whether answers do without them."""
-        return True
 
     def restored(self, outputs: Outputs, length: int) -> Outputs:
         """Outputs of rows that were cut to their last `length` pieces, as if they had not been.

@@ -29,6 +29,7 @@ def evaluate(*, model: str, data: str, output: str, batch_size: int = 32, progre
         "format": "xlnet-evaluation/1",
         "task": task.kind,
         **task.measure(examples, features, outputs),
+        "cut_examples": features.cut,
         "model": model,
         "data": data,
         "data_sha256": source.pop("sha256"),

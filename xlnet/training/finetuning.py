@@ -151,6 +151,7 @@ def _publish(
         "best_metric": task.best,
         "classes": task.head.get("classes"),
         "lengths": rows.plan.buckets,
+        "cut_examples": rows.cut,
         "parameters": sum(math.prod(value.shape) for value in checkpoints.reference_variables(model).values()),
         "trained_parameters": trained,
         "vocabulary_sha256": source.tokenizer.sha256,

@@ -41,13 +41,13 @@ class TrainingRows:
     """
 
     def __init__(self, task: Task, features: Features, *, settings: FinetuningSettings):
-        self.task = task
+        self.task, self.cut = task, features.cut
         weights = task.weights(features, settings.class_weights)
         self.arrays: Arrays = features.inputs | features.targets | ({} if weights is None else {"weight": weights})
         size = min(settings.batch_size, len(features))
         parts = settings.accumulation_steps
         require(size % parts == 0, "accumulation_steps", parts, f"a number that divides the {size} rows of a batch")
-        most = settings.length_buckets or (BUCKETS if task.may_be_cut else 1)
+        most = settings.length_buckets or (1 if task.sees_padding else BUCKETS)
         self._require_cuttable(most)
         lengths = lengths_of(features)
         buckets = bucket_lengths(lengths, most=most, longest=task.sequence_length)
@@ -57,7 +57,7 @@ class TrainingRows:
 
     def _require_cuttable(self, buckets: int) -> None:
         wanted = "1: here answers depend on the padding; take --summary last, or leave it out"
-        require(buckets == 1 or self.task.may_be_cut, "length_buckets", buckets, wanted)
+        require(buckets == 1 or not self.task.sees_padding, "length_buckets", buckets, wanted)
 
     def batch(self, step: int) -> Arrays:
         """The batch of a step, counted from 0."""
