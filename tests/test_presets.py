@@ -111,4 +111,6 @@ def test_other_presets_of_tasks_warm_up_as_the_original():
         "yelp-5.yaml": 1000,
         "race.yaml": 1000,
         "conll-2003.yaml": 400,
+        "squad2.yaml": 1000,
+        "cmrc2018.yaml": 100,  # not the original's
     }
