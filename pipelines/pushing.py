@@ -84,6 +84,7 @@ def _push(store: str, run: str, made: Made, *, expected: str, parameters: Mappin
         tasks={name: artifact.path for name, artifact in tasks.items()},
     )
     told |= {"run": run, "parameters": dict(parameters)}
+    told["goes_on_from"] = expected if parameters.get("goes_on") else ""
     told["scores"] = {
         name: runs.read_object(found.path, "evaluation.json")["metrics"]
         for name, found in champions.by_task(made.evaluations).items()

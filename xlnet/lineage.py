@@ -116,9 +116,19 @@ def _pushed(model: str) -> dict[str, Any] | None:
             None,
         )
         told["weights_sha256"] = own
-    parameters = storage.join(folder, "parameters.yaml")
-    told["rerun"] = [shlex.join(["xlnet", "pipeline", "run", "--parameters", parameters, "--output", "rerun"])]
+    told["rerun"] = [shlex.join(words) for words in _reruns(folder, found)]
     return told
+
+
+def _reruns(folder: str, lineage: Mapping[str, Any]) -> list[list[str]]:
+    """The runs that make a pushed version again, in a store of their own: first those that it went on from."""
+    above, _, name = folder.rpartition("/")
+    before = lineage.get("goes_on_from")
+    words = ["xlnet", "pipeline", "run", "--parameters", storage.join(folder, "parameters.yaml")]
+    own = [*words, "--store", "rerun/store", "--output", f"rerun/{name}"]
+    if not before:
+        return [own]
+    return [*_reruns(storage.join(above, before), runs.read_object(storage.join(above, before), LINEAGE)), own]
 
 
 def _model_directory(model: str) -> str:

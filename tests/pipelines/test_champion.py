@@ -179,6 +179,21 @@ def test_a_champion_that_is_not_whole_is_named(decide):
         champion.find(decide.store)
 
 
+def rerun(version):
+    name = version.rpartition("/")[2]
+    return f"xlnet pipeline run --parameters {version}/parameters.yaml --store rerun/store --output rerun/{name}"
+
+
+def test_a_version_that_went_on_from_another_is_made_anew_after_it(made, decide):
+    first = decide("first", made("first", None)).version
+    decide.parameters["goes_on"] = True
+    second = decide("second", made("second", BETTER), first).version
+    decide.parameters["goes_on"] = False
+    third = decide("third", made("third", BETTER), second).version
+    assert lineage.trace(second)["rerun"] == [rerun(first), rerun(second)]
+    assert lineage.trace(third)["rerun"] == [rerun(third)]
+
+
 def test_the_lineage_leads_from_a_pushed_model_to_its_text(made, decide, small_data, text):
     version = decide("first", made("first", None)).version
     manifest = storage.read_json(f"{small_data}/manifest.json")
@@ -186,7 +201,7 @@ def test_the_lineage_leads_from_a_pushed_model_to_its_text(made, decide, small_d
         found = lineage.trace(version + place)
         assert found["data"]["inputs"] == manifest["inputs"]
         assert found["vocabulary_sha256"] == manifest["vocabulary"]["sha256"]
-        assert found["rerun"] == [f"xlnet pipeline run --parameters {version}/parameters.yaml --output rerun"]
+        assert found["rerun"] == [rerun(version)]
         assert found["code"]["xlnet"]
     assert lineage.trace(f"{version}/tasks/verbs/export")["weights_sha256"] == storage.sha256(
         f"{version}/tasks/verbs/model/model.safetensors"

@@ -3,6 +3,7 @@
 import pytest
 
 from pipelines import inputs, parameters
+from xlnet.cli import main
 from xlnet.errors import UserError
 
 
@@ -115,3 +116,17 @@ def test_parameters_that_are_missing_are_named(tmp_path, text, message):
     (tmp_path / "p.yaml").write_text(text)
     with pytest.raises(UserError, match=message):
         parameters.read(str(tmp_path / "p.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--corpus", "a"], "--heldout is missing; give it, or --parameters"),
+        (["--parameters", "p.yaml", "--corpus", "a"], "--corpus goes without --parameters"),
+        (["--store", "s"], "--store goes with --parameters"),
+    ],
+)
+def test_flags_of_a_run_that_do_not_go_together_are_one_line(tmp_path, capsys, words, told):
+    assert main(["pipeline", "run", *words, "--output", str(tmp_path / "run")]) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -53,6 +53,7 @@ def _run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task-dev", metavar="FILE", help="labelled examples to evaluate on")
     parser.add_argument("--config", metavar="FILE", help="a YAML preset, as in configs/")
     parser.add_argument("--title", help="the report's title")
+    parser.add_argument("--store", metavar="DIR", help="with --parameters: another store than the file's")
     parser.add_argument("--output", required=True, metavar="DIR", help="the run's folder")
     parser.add_argument("--runner", default="subprocess", choices=["subprocess", "docker"], help="where steps run")
     parser.add_argument("--parallel", type=int, default=1, metavar="N", help="steps at a time (default 1)")
@@ -117,9 +118,12 @@ def _run(parsed: argparse.Namespace) -> None:
     if parsed.parameters:
         if unused := [name for name, value in given.items() if value]:
             raise UserError(f"--{unused[0].replace('_', '-')} goes without --parameters; put it into that file")
-        told = parameters.read(parsed.parameters, **({"title": parsed.title} if parsed.title else {}))
+        more = {name: getattr(parsed, name) for name in ("title", "store") if getattr(parsed, name)}
+        told = parameters.read(parsed.parameters, **more)
         print_table(f"pipeline run {parsed.output}", local.retrain(parsed.output, told, **options))
         return
+    if parsed.store:
+        raise UserError("--store goes with --parameters; the simple chain pushes nothing")
     if missing := [name for name, value in given.items() if not value]:
         raise UserError(f"--{missing[0].replace('_', '-')} is missing; give it, or --parameters")
     paths = local.run(parsed.output, **given, title=parsed.title or "XLNet run", **options)
