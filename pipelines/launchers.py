@@ -98,12 +98,13 @@ class Processes:
 class Containers:
     """Steps as containers of their images: read-only, without capabilities, as the user who asks.
 
-    `root` is the folder that they share with this machine, `mounts` are folders that they read. A container's exit
+    `shared` are the folders that they share with this machine, `mounts` those that they read. A container's exit
     code is read from the container, which is removed only then: one that removes itself can be gone before.
     """
 
-    root: str
+    shared: Sequence[str]
     mounts: Sequence[str] = ()
+    image: str = ""  # instead of those that were compiled
     network: str = "none"
     more: Sequence[str] = ()  # further flags of `docker run`
     processes: Processes = field(default_factory=Processes)
@@ -117,18 +118,28 @@ class Containers:
         known = f"xlnet-{name.replace('.', '-')}-{uuid.uuid4().hex[:8]}"
         asked = ["docker", "run", "--name", known, "--entrypoint", program, "--network", self.network]
         asked += ["--read-only", "--tmpfs", "/tmp:exec", "--cap-drop", "ALL", "--user", f"{os.getuid()}:{os.getgid()}"]
-        asked += [f"--volume={self.root}:{self.root}", *(f"--volume={mount}:{mount}:ro" for mount in self.mounts)]
+        asked += [f"--volume={folder}:{folder}" for folder in self.shared]
+        asked += [f"--volume={folder}:{folder}:ro" for folder in [*self.mounts, *self._made_before(told)]]
         asked += [f"--env={key}={value}" for key, value in _environment(container).items()]
         self.names.add(known)
         try:
             ended = self.processes._run(
-                [*asked, *self.more, container["image"], *words], environment=os.environ, limit=limit, listen=listen
+                [*asked, *self.more, self.image or container["image"], *words],
+                environment=os.environ,
+                limit=limit,
+                listen=listen,
             )
             told_code = _docker("inspect", "--format", "{{.State.ExitCode}}", known)
             return Ended(ended.code or int(told_code or 125), ended.timed_out)
         finally:
             _docker("rm", "--force", known)
             self.names.discard(known)
+
+    def _made_before(self, told: dict[str, Any]) -> list[str]:
+        """Where inputs lie that another run has made, and that come from the cache."""
+        found = [item["uri"] for listed in told["inputs"].get("artifacts", {}).values() for item in listed["artifacts"]]
+        places = {os.path.dirname(uri) for uri in found if uri.startswith("/")}
+        return sorted(place for place in places if not any(f"{place}/".startswith(f"{at}/") for at in self.shared))
 
     def stop(self) -> None:
         """See Launcher."""

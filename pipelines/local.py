@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -72,7 +73,7 @@ def retrain(output: str, parameters: Mapping[str, Any], **options: Any) -> dict[
 
     store = str(parameters["store"])
     storage.make_folder(store)
-    _, engine = execute(build(), parameters, output, **options)
+    _, engine = execute(build(), parameters, output, store="" if storage.is_remote(store) else store, **options)
     folder = champion.run_folder(store, engine.name)
     told = storage.read_json(storage.join(folder, champion.SUMMARY))
     decision = told["decision"] or {"is_pushed": False, "reason": "nothing is new"}
@@ -97,17 +98,22 @@ def execute(
     parallel: int = 1,
     cache: str | None = None,
     name: str | None = None,
-    mounts: Sequence[str] = (),
+    image: str = "",
+    store: str = "",
 ) -> tuple[Values, Engine]:
     """Run a pipeline into a new folder: `steps/` with what each step made, and `run.log`.
 
-    `cache` is a folder in which runs find what earlier ones have made; `parallel` steps run at a time. Returns what
-    comes out, and the engine, which knows what ran. Raises UserError when a step fails, with that step's error.
+    `cache` is a folder in which runs find what earlier ones have made; `parallel` steps run at a time. Containers are
+    of `image`, "" for those that were compiled, and may write to `store`. Returns what comes out, and the engine, which
+    knows what ran. Raises UserError when a step fails, with that step's error.
     """
     storage.refuse_occupied(output)
     storage.make_folder(output)
     root = os.path.join(os.path.abspath(output), "steps")
-    launcher: Launcher = Containers(root, mounts) if runner == "docker" else Processes()
+    launcher: Launcher = Processes()
+    if runner == "docker":
+        storage.make_folder(root)  # else the engine would, as another user
+        launcher = Containers([root, *([store] if store else [])], _folders(parameters), image)
     with open(os.path.join(output, "run.log"), "w") as log, _stopping():
         attempts = Attempts(launcher, Console(sys.stdout, log, names=parallel > 1), cache, longest_wait=WAIT)
         spec, platform = compiling.documents(pipeline)
@@ -151,6 +157,19 @@ def headline(results: Mapping[str, str]) -> dict[str, float | int | str]:
         told |= {f"{metric}, {name}": value for metric, value in evaluation["metrics"].items()}
     told |= {f"{metric}, always the same": value for metric, value in evaluation["majority"].items()}
     return told
+
+
+def _folders(value: Any) -> list[str]:
+    """The folders on this machine of all paths in parameters, which containers need to see."""
+    if isinstance(value, Mapping):
+        found = {folder for item in value.values() for folder in _folders(item)}
+    elif isinstance(value, list):
+        found = {folder for item in value for folder in _folders(item)}
+    else:
+        path = str(value).rpartition("=")[2]
+        folder = re.split(r"[*?\[]", path)[0].rpartition("/")[0]  # of a glob, the part before it
+        found = {folder} if path.startswith("/") and "\n" not in path and os.path.isdir(folder) else set()
+    return sorted(found)
 
 
 def _absolute(path: str) -> str:

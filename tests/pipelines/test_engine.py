@@ -296,15 +296,36 @@ def test_a_container_s_own_exit_code_counts_and_its_entry_point_does_not(tmp_pat
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     container = {"image": "example/steps@sha256:1", "command": ["sh", "-c", "true"], "args": ["{{$}}"]}
     listened = []
-    launcher = launchers.Containers("/shared", mounts=["/text"])
-    ended = launcher.run("count.0", container, {"inputs": {}}, limit=None, listen=listened.append)
+    launcher = launchers.Containers(["/shared"], mounts=["/text"])
+    made = [{"uri": "/shared/steps/a/made"}, {"uri": "/before/steps/b/made"}, {"uri": "gs://b/made"}]
+    told = {"inputs": {"artifacts": {"parts": {"artifacts": made}}}}
+    ended = launcher.run("count.0", container, told, limit=None, listen=listened.append)
     assert (ended.code, listened) == (wanted, ["error: killed by the kernel"])
     started, asked, removed = lines(tmp_path / "log")
-    for words in ("--entrypoint sh", "--read-only", "--cap-drop ALL", "--network none", "--volume=/text:/text:ro"):
+    for words in (
+        "--entrypoint sh",
+        "--read-only",
+        "--cap-drop ALL",
+        "--network none",
+        "--volume=/text:/text:ro",
+        "--volume=/shared:/shared ",
+    ):
         assert words in started
     assert started.endswith('example/steps@sha256:1 -c true {"inputs": {}}')
     assert asked.startswith("inspect")
     assert removed.startswith("rm --force xlnet-count-0-")
+
+
+def test_containers_see_the_folders_of_the_paths_that_they_are_given(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b/c").mkdir(parents=True)
+    told = {
+        "corpus": [f"books={tmp_path}/a/*.txt:2", "gs://b/x/*.txt", f"{tmp_path}/missing/x.txt"],
+        "tasks": [{"name": "x", "train": f"{tmp_path}/b/c/train.tsv"}],
+        "config": "/etc: {}\n",
+        "workers": 2,
+    }
+    assert local._folders(told) == [f"{tmp_path}/a", f"{tmp_path}/b/c"]
 
 
 def test_the_log_of_attempts_reads_in_order():

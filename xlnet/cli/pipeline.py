@@ -56,6 +56,7 @@ def _run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="DIR", help="with --parameters: another store than the file's")
     parser.add_argument("--output", required=True, metavar="DIR", help="the run's folder")
     parser.add_argument("--runner", default="subprocess", choices=["subprocess", "docker"], help="where steps run")
+    parser.add_argument("--image", default="", metavar="IMAGE", help="of the containers (default: the project's own)")
     parser.add_argument("--parallel", type=int, default=1, metavar="N", help="steps at a time (default 1)")
     parser.add_argument("--cache", metavar="DIR", help="a folder in which runs find what earlier ones have made")
 
@@ -113,7 +114,7 @@ def _cluster(parsed: argparse.Namespace) -> Any:
 def _run(parsed: argparse.Namespace) -> None:
     from pipelines import local, parameters
 
-    options = {"runner": parsed.runner, "parallel": parsed.parallel, "cache": parsed.cache}
+    options = {"runner": parsed.runner, "parallel": parsed.parallel, "cache": parsed.cache, "image": parsed.image}
     given = {name: getattr(parsed, name) for name in CHAIN}
     if parsed.parameters:
         if unused := [name for name, value in given.items() if value]:
