@@ -194,6 +194,31 @@ def test_the_race_model_of_the_reference_answers(golden: Golden, vocabulary, tmp
     np.testing.assert_allclose(predictor.outputs(given), recorded["out/logits"], atol=2e-5)
 
 
+def test_the_squad_model_of_the_reference_answers_and_goes_by_way_of_hugging_face(
+    golden: Golden, vocabulary, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(conversion, "_check_vocabulary", lambda *_, **__: None)
+    monkeypatch.setattr("xlnet.serving.predictor.load_tokenizer", lambda directory: None)
+    source = tmp_path / "reference"
+    shutil.copytree(golden("heads/squad"), source)
+    shutil.copy(golden("heads/xlnet_config.json"), source)
+    assumed = Assumptions(vocabulary=vocabulary, sequence_length=96)
+    convert(str(source), str(tmp_path / "ours"), to="xlnet", assumed=assumed)
+    convert(str(tmp_path / "ours"), str(tmp_path / "theirs"), to="hugging-face")
+    convert(str(tmp_path / "theirs"), str(tmp_path / "back"), to="xlnet")
+    recorded = np.load(golden("heads/squad.npz"))
+    inputs = {"pieces": "input_ids", "segments": "segment_ids", "padding": "input_mask", "excluded": "p_mask"}
+    given = {ours: recorded[f"in/{theirs}"] for ours, theirs in inputs.items()} | {"cls": recorded["in/cls_index"]}
+    for place in ("ours", "back"):
+        predictor = Predictor.load(str(tmp_path / place))
+        assert (predictor.task.kind, predictor.head["start_top"]) == ("question-answering", 5)
+        found = predictor.outputs(given)
+        np.testing.assert_allclose(found["impossible"], recorded["infer/cls_logits"], atol=2e-5)
+        np.testing.assert_array_equal(found["starts"], recorded["infer/start_top_index"])
+    before, after = (json.loads((tmp_path / place / "config.json").read_text()) for place in ("ours", "back"))
+    assert before["head"] == after["head"]
+
+
 def test_there_and_back_by_way_of_hugging_face(saved, tmp_path):
     convert(str(saved), str(tmp_path / "theirs"), to="hugging-face")
     summary = convert(str(tmp_path / "theirs"), str(tmp_path / "back"), to="xlnet")

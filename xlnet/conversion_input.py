@@ -123,7 +123,7 @@ def _assumed_head(weights: Mapping[str, np.ndarray], assumed: Assumptions, *, pa
     head: dict[str, Any] = {"task": kind, "sequence_length": assumed.sequence_length, **DEFAULTS[kind]}
     if kind in ("classification", "token-classification"):
         head["classes"] = _classes(weights[kernel].shape[-1], assumed, path=path)
-    if kind != "token-classification":
+    if kind not in ("token-classification", "question-answering"):
         head["summary"] = "attn" if by_attention else assumed.summary
         head["projection"] = f"{reference_names.SUMMARY}summary/kernel" in weights
     return head
@@ -135,6 +135,16 @@ DEFAULTS: dict[str, dict[str, Any]] = {  # kinds of heads that answer here -> wh
     "regression": {"columns": COLUMNS, "classes": None},
     "multiple-choice": {"option_length": 128},  # as in run_race.py
     "token-classification": {"columns": {"word": "0", "label": "-1"}},
+    "question-answering": {  # as in run_squad.py
+        "data_set": "squad2",
+        "stride": 128,
+        "question_length": 64,
+        "answer_length": 64,
+        "best_answers": 5,
+        "start_top": 5,
+        "end_top": 5,
+        "null_threshold": 0.0,
+    },
 }
 
 

@@ -21,6 +21,7 @@ SIZES = {  # its keys, ours, and what it takes where its file says nothing
     "same_length": ("same_length", False),
 }
 TANH_GELU = "gelu_new"  # the reference's gelu; Hugging Face's "gelu" is the exact one
+SPANS = ("data_set", "stride", "question_length", "answer_length", "best_answers", "null_threshold")
 ACTIVATIONS = {
     TANH_GELU: "gelu",
     "gelu_pytorch_tanh": "gelu",
@@ -81,6 +82,9 @@ def read_head(content: Mapping[str, Any], tokenizer: Mapping[str, Any], *, kind:
     """
     kept = content.get("xlnet_head") or {}
     head: dict[str, Any] = {"task": kind, "sequence_length": kept.get("sequence_length") or _length(tokenizer)}
+    if kind == "question-answering":
+        tops = {"start_top": content.get("start_n_top"), "end_top": content.get("end_n_top")}
+        return head | {name: kept.get(name) for name in SPANS} | tops
     if kind == "multiple-choice":
         head["option_length"] = kept.get("option_length")
     else:
@@ -143,9 +147,10 @@ def write_config(config: ModelConfig, *, kind: str | None, head: Mapping[str, An
     content |= {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 5}
     if head is None:
         return content
-    content["xlnet_head"] = {
-        name: head[name] for name in ("sequence_length", "columns", "option_length") if name in head
-    }
+    if kind == "question-answering":
+        content |= {"start_n_top": head["start_top"], "end_n_top": head["end_top"]}
+    names = SPANS if kind == "question-answering" else ("columns", "option_length")
+    content["xlnet_head"] = {name: head[name] for name in ("sequence_length", *names) if name in head}
     if "summary" in head:
         if head["summary"] == "attn":
             raise UserError(
