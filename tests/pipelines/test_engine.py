@@ -311,7 +311,9 @@ def test_a_container_s_own_exit_code_counts_and_its_entry_point_does_not(tmp_pat
         "--volume=/shared:/shared ",
     ):
         assert words in started
-    assert started.endswith('example/steps@sha256:1 -c true {"inputs": {}}')
+    assert "--volume=/before/steps/b:/before/steps/b:ro" in started
+    assert started.count("--volume") == 3
+    assert started.endswith(f"example/steps@sha256:1 -c true {json.dumps(told)}")
     assert asked.startswith("inspect")
     assert removed.startswith("rm --force xlnet-count-0-")
 
