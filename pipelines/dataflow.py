@@ -3,7 +3,7 @@
 A job's name is a hash of what it makes, and Dataflow runs one job of a name at a time. So a launcher that is started
 again looks for the name first, and waits on the job that it finds; whoever comes second in a race is told so by the
 service, and waits as well. The job belongs to the service, not to the launcher: stopping the launcher (Ctrl-C,
-SIGTERM, a lost pod) does not stop the job. `cancel` does.
+SIGTERM, a lost pod) does not stop the job. `cancel` does, and SIGTERM to a pipeline's step (`cancelling`).
 """
 
 import argparse
