@@ -19,6 +19,8 @@ KINDS = ("auto", "cpu", "gpu", "tpu")
 FORM = re.compile(
     r"(?P<kind>auto|tpu|cpu|gpu)$|(?P<cpus>cpu):(?P<count>[1-9]\d{0,3})$|(?P<gpus>gpu):(?P<places>\d+(,\d+)*)$"
 )
+SEED = "seed_generator_state"  # Keras' name of a random generator's state, uint32 [2]
+APART = 0x9E3779B9  # between the seeds of neighbouring devices
 LONGEST_LINE = 2000  # of the chief's error that the other hosts repeat
 
 

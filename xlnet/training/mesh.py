@@ -1,7 +1,7 @@
 """Many devices under JAX: one program over all of them, each holding its rows of the batch and of the memories.
 
-Weights are on every device. XLA divides the program along the rows and puts in the sums that this needs, so the step is
-that of one device; dropout draws the same masks as there, too.
+Weights are on every device. Each finds the loss and the gradients of its rows, and only their sums are sent. (Left to
+itself, XLA would divide the program as well, but it gathers all rows' position scores in every layer.)
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from xlnet.errors import UserError
-from xlnet.training.devices import Devices, Share, Wanted, require_places
+from xlnet.training.devices import APART, Devices, Share, Wanted, require_places
 
 ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
 
@@ -61,6 +61,38 @@ class _Gathered:
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         """All rows, of all hosts."""
         return np.asarray(multihost_utils.process_allgather(self.variable.value, tiled=True))
+
+
+def across(find: Callable[..., Any], *, seeds: list[bool]) -> Callable[..., Any]:
+    """What finds loss and gradients of some rows, run by each device on its own; sums of both. For the step.
+
+    It takes batch, memories, total, scale, weights, others, and gives loss, gradients, memories, others; `seeds`: which
+    of the others are states of random generators, from which devices draw apart.
+    """
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return find
+    axis = distribution.batch_dim_name
+    rows, everywhere = jax.sharding.PartitionSpec(axis), jax.sharding.PartitionSpec()
+
+    def moved(others: list[Any], way: int) -> list[Any]:
+        apart = jax.lax.axis_index(axis).astype("uint32") * np.uint32(APART)
+        step = jax.numpy.stack([apart, jax.numpy.zeros_like(apart)])
+        return [
+            value + step * np.uint32(way % 2**32) if seed else value for value, seed in zip(others, seeds, strict=True)
+        ]
+
+    def local(batch: Any, memories: Any, total: Any, scale: Any, weights: Any, others: Any) -> Any:
+        loss, grads, new, others = find(batch, memories, total, scale, weights, moved(others, 1))
+        return *jax.lax.psum((loss, grads), axis), new, moved(others, -1)
+
+    return jax.shard_map(
+        local,
+        mesh=distribution.device_mesh.backend_mesh,
+        in_specs=(rows, rows, everywhere, everywhere, everywhere, everywhere),
+        out_specs=(everywhere, everywhere, rows, everywhere),
+        check_vma=False,
+    )
 
 
 def take(wanted: Wanted) -> Devices:

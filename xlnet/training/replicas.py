@@ -16,10 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from xlnet.errors import UserError
-from xlnet.training.devices import Devices, Share, Wanted, require_places
-
-SEED = "seed_generator_state"  # Keras' name of a generator's state
-APART = 0x9E3779B9  # between the seeds of neighbouring replicas
+from xlnet.training.devices import APART, SEED, Devices, Share, Wanted, require_places
 
 
 class Replicas(Devices):

@@ -1,5 +1,8 @@
 """One step of pretraining: gradients of a batch, at once or in parts, an update, memories; on TensorFlow and on JAX.
 
+Each of many devices finds the gradients of its own rows, and they are summed: see `training.replicas` for TensorFlow,
+`training.mesh` for JAX.
+
 A batch in parts is split by rows; each row's memory stays with it. The loss of every part is divided by the targets
 of the whole batch, so that gradients add up to those of the batch at once, but for rounding.
 
@@ -7,10 +10,13 @@ A step that is not sound (see `training.guard`) leaves the memories as it found 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
+
+from xlnet.training.devices import SEED
 
 
 def of_backend() -> Callable[..., Any]:
@@ -72,6 +78,8 @@ def _tensorflow_in_parts(model: Any, batch: dict[str, Any], memories: list[Any],
 
 def jax_step(model: Any, state: Any, batch: dict[str, Any]) -> Any:
     """Train on a batch -> what Keras logs, and the new state: of weights, other variables, optimizer, metrics."""
+    from xlnet.training import mesh
+
     weights, others, optimized, measured = state
     updates = model.optimizer
     known = [*zip(model.trainable_variables, weights, strict=True), *zip(updates.variables, optimized, strict=True)]
@@ -79,57 +87,62 @@ def jax_step(model: Any, state: Any, batch: dict[str, Any]) -> Any:
         memories, total = model.carried(batch) or [], model.target_count(batch)
         scale = updates.scale_loss(ops.ones(()))
     gradients = _jax_at_once if model.parts == 1 else _jax_in_parts
-    loss, grads, new, others = gradients(model, batch, memories, total, scale=scale, weights=weights, others=others)
+    rest, values = _rest(model), dict(zip(map(id, model.non_trainable_variables), others, strict=True))
+    found = mesh.across(partial(gradients, model), seeds=[variable.name == SEED for variable in rest])
+    loss, grads, new, changed = found(
+        batch, memories, total, scale, weights, [values[id(variable)] for variable in rest]
+    )
     with keras.StatelessScope(state_mapping=known) as scope:
         is_sound = updates.apply(grads, **_loss(model, loss))
     weights, optimized = (
         _values(scope, model.trainable_variables, weights),
         _values(scope, updates.variables, optimized),
     )
-    places = {id(memory): value for memory, value in zip(model.memories, _chosen(is_sound, new, memories), strict=True)}
-    variables = zip(model.non_trainable_variables, others, strict=True)
-    others = [places.get(id(variable), value) for variable, value in variables]
+    values |= zip(map(id, rest), changed, strict=True)
+    values |= zip(map(id, model.memories), _chosen(is_sound, new, memories), strict=True)
+    others = [values[id(variable)] for variable in model.non_trainable_variables]
     with keras.StatelessScope(state_mapping=list(zip(model.metrics_variables, measured, strict=True))) as scope:
         logs = _count(model, loss, total=total, is_sound=is_sound)
     return logs, (weights, others, optimized, _values(scope, model.metrics_variables, measured))
 
 
 def _jax_at_once(
-    model: Any, batch: dict[str, Any], memories: list[Any], total: Any, *, scale: Any, weights: Any, others: Any
+    model: Any, batch: dict[str, Any], memories: list[Any], total: Any, scale: Any, weights: Any, others: Any
 ) -> Any:
     """-> loss [], gradients, new memories, the other variables."""
     import jax
 
     def scaled_loss(weights: Any) -> Any:
         known = zip(model.trainable_variables, weights, strict=True)
-        with keras.StatelessScope(
-            state_mapping=[*known, *zip(model.non_trainable_variables, others, strict=True)]
-        ) as scope:
+        with keras.StatelessScope(state_mapping=[*known, *zip(_rest(model), others, strict=True)]) as scope:
             loss, new = _share(model, batch, memories, total)
-        return loss * scale, (loss, new, _values(scope, model.non_trainable_variables, others))
+        return loss * scale, (loss, new, _values(scope, _rest(model), others))
 
     (_, (loss, new, changed)), grads = jax.value_and_grad(scaled_loss, has_aux=True)(weights)
     return loss, grads, new, changed
 
 
 def _jax_in_parts(
-    model: Any, whole: dict[str, Any], carried: list[Any], total: Any, *, scale: Any, weights: Any, others: Any
+    model: Any, whole: dict[str, Any], carried: list[Any], total: Any, scale: Any, weights: Any, others: Any
 ) -> Any:
     import jax
 
     def part(carry: Any, rows: Any) -> Any:
         loss, grads, others = carry
         batch, memories = rows
-        found, added, new, others = _jax_at_once(
-            model, batch, memories, total, scale=scale, weights=weights, others=others
-        )
+        found, added, new, others = _jax_at_once(model, batch, memories, total, scale, weights, others)
         return (loss + found, [grad + more for grad, more in zip(grads, added, strict=True)], others), new
 
     remembered = list(_split(model, dict(enumerate(carried))).values())
     start = (ops.zeros(()), [ops.zeros_like(weight) for weight in weights], others)
     (loss, grads, others), new = jax.lax.scan(part, start, (_split(model, whole), remembered))
-    new = [ops.reshape(value, memory.shape) for value, memory in zip(new, model.memories, strict=True)]
-    return loss, grads, new, others
+    return loss, grads, [ops.reshape(value, (-1, *value.shape[2:])) for value in new], others
+
+
+def _rest(model: Any) -> list[Any]:
+    """The variables that are neither trained nor memories."""
+    memories = set(map(id, model.memories))
+    return [variable for variable in model.non_trainable_variables if id(variable) not in memories]
 
 
 def _share(model: Any, batch: dict[str, Any], memories: list[Any], total: Any) -> Any:
