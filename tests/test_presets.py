@@ -85,7 +85,7 @@ def test_the_sizes_are_those_of_the_published_models(name, millions):
 
 
 def test_the_presets_of_glue_are_the_authors_settings_for_its_nine_tasks():
-    """Batch, rate, steps and steps of warmup as told in issue 96 of the original."""
+    """Batch, rate, steps and steps of warmup as they gave them (zihangdai/xlnet #96)."""
     found = {path.stem: settings(f"glue/{path.name}", "finetuning") for path in (FOLDER / "glue").glob("*.yaml")}
     assert {
         name: (one.batch_size, one.learning_rate, one.steps, one.optimizer(one.steps).warmup_steps)

@@ -3,10 +3,13 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from xlnet.errors import UserError
-from xlnet.tasks import known, sentence
+from xlnet.tasks import known, registry, sentence
+from xlnet.text import Tokenizer
+from xlnet.training.finetuning_settings import FinetuningSettings
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 GLUE = {  # two rows as published: what is read of them
@@ -82,6 +85,22 @@ def test_the_official_metrics_are_those_of_glue():
         "wnli": ("accuracy",),
     }
     assert [name for name in known.DATA_SETS if known.DATA_SETS[name].positive] == ["mrpc", "qqp"]
+
+
+@pytest.mark.parametrize("name", GLUE)
+def test_each_task_of_glue_is_measured_by_its_official_metrics(tmp_path, vocabulary, name):
+    path = write(tmp_path / "dev.tsv", GLUE[name][0])
+    settings = FinetuningSettings(task=name, sequence_length=16)
+    task, examples = registry.kind_of(settings.kind).prepare(path, settings)
+    features = task.features(Tokenizer(vocabulary), examples)
+    classes = task.head["classes"]
+    truth = features.targets["label"]
+    right = truth if classes is None else np.eye(len(classes), dtype=np.float32)[truth]
+    official = known.DATA_SETS[name].metrics
+    assert task.best == official[0]
+    for outputs, wanted in ((right, 1.0), (right[::-1].copy(), -1.0 if classes is None or name == "cola" else 0.0)):
+        found = task.measure(examples, features, outputs)["metrics"]
+        assert [found[metric] for metric in official] == [pytest.approx(wanted)] * len(official)
 
 
 REVIEWS = {
