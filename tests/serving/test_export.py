@@ -13,7 +13,7 @@ from xlnet.errors import UserError
 from xlnet.serving import export as exporting
 from xlnet.serving import onnx_model, saved_model, text_model
 from xlnet.serving.export import export
-from xlnet.serving.predictor import Predictor
+from xlnet.serving.predictor import Predictor, load_tokenizer
 from xlnet.tasks.features import features
 from xlnet.text import Tokenizer
 
@@ -182,7 +182,10 @@ def test_onnx_answers_as_the_model_does_whatever_the_shape(exported, labelled, t
     assert card["measured"]["model"] == card["measured"]["export"]
     predictor = Predictor.load(model)
     inputs = predictor.features(predictor.task.texts(TEXTS)).inputs
-    found = onnx_model.load(tmp_path / "out" / "1")(inputs)
+    alone = features(load_tokenizer(str(tmp_path / "out" / "1")), TEXTS, sequence_length=24)  # as the page tells
+    for name, values in alone.items():
+        np.testing.assert_array_equal(values, inputs[name])
+    found = onnx_model.load(tmp_path / "out" / "1")(alone)
     np.testing.assert_allclose(found["logits"], predictor.outputs(inputs), atol=1e-5)
 
 

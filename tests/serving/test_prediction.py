@@ -209,3 +209,44 @@ def test_a_submission_lacks_no_row(saved, tmp_path, capsys):
     assert run(*given, "--output-format", "glue") == 2
     assert "test.tsv:3: column 'sentence' is empty" in capsys.readouterr().err
     assert not (tmp_path / "out.tsv").exists()
+
+
+SPAN = {
+    "task": "question-answering",
+    "data_set": "squad2",
+    "sequence_length": 64,
+    "stride": 24,
+    "question_length": 16,
+    "answer_length": 10,
+    "best_answers": 3,
+    "start_top": 3,
+    "end_top": 2,
+    "null_threshold": 0.0,
+}
+
+
+def test_questions_have_their_best_answers_whatever_the_length_of_a_batch(saved, tmp_path):
+    model = saved(SPAN)
+    records = [
+        {"id": "a", "question": "Who left?", "context": "She said that she would not, and left."},
+        {"id": "b", "question": "How many words?", "context": "There are many words here. " * 12},
+        {"id": "c", "question": "What?", "context": "Nothing much happened on that day in June."},
+    ]
+    rows = [json.dumps(record) for record in records]
+    rows[1:1] = [json.dumps({"id": "x", "question": "Why?"})]
+    (tmp_path / "in.jsonl").write_text("\n".join(rows))
+    given = ["--model", model, "--input", tmp_path / "in.jsonl", "--output", tmp_path / "o.jsonl"]
+    assert run(*given, "--keep", "id", "--batch-size", 1) == 0
+    predictor = Predictor.load(model)
+    examples = predictor.task.parse(records, path="")
+    features = predictor.features(examples)
+    expected = predictor.task.answers(examples, features, predictor.outputs(features.inputs, batch_size=8))
+    found = lines_of(tmp_path / "o.jsonl")
+    assert [line["id"] for line in found] == ["a", "b", "c"]
+    for line, answer, record in zip(found, expected, records, strict=True):
+        assert [best["text"] for best in line["answers"]] == [best["text"] for best in answer["answers"]]
+        for best in line["answers"]:
+            assert record["context"][best["start"] : best["end"]] == best["text"]
+        np.testing.assert_allclose(line["null_odds"], answer["null_odds"], atol=1e-4)
+    assert (features.inputs["padding"] == 0).sum(axis=1).min() < 32  # some rows were cut
+    assert [letter["line"] for letter in lines_of(tmp_path / "o.jsonl.dead-letters.jsonl")] == [2]

@@ -132,8 +132,9 @@ def largest_difference(one: dict[str, Any], other: dict[str, Any]) -> dict[str, 
 
 
 def relative_error(expected: Sequence[Any], found: Sequence[Any]) -> float:
-    """The root of the mean squared difference, as a share of the same of what is expected."""
+    """The root of the mean squared difference, as a share of the same of what is expected, or of 1 if that is less."""
     wanted, given = (
         np.concatenate([np.ravel(part) for part in parts]).astype(np.float64) for parts in (expected, found)
     )
-    return float(np.sqrt(np.mean((wanted - given) ** 2) / max(float(np.mean(wanted**2)), 1e-30)))
+    size = max(1.0, float(np.sqrt(np.mean(wanted**2))))  # logits near 0 say nothing, whatever their error
+    return float(np.sqrt(np.mean((wanted - given) ** 2))) / size
