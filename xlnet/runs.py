@@ -63,8 +63,12 @@ def worst(predictions: Sequence[dict[str, Any]], *, limit: int) -> list[dict[str
     """The errors a model was surest of, surest first; of a regression, the largest differences."""
 
     def size(line: dict[str, Any]) -> float:
+        if "f1" in line:
+            return 1.0 - float(line["f1"])
         if "probabilities" in line:
             return max(line["probabilities"]) if line["predicted"] != line["truth"] else 0.0
+        if not isinstance(line["truth"], float):
+            return float(line["predicted"] != line["truth"])
         return abs(line["predicted"] - line["truth"])
 
     return [line | {"size": size(line)} for line in sorted(predictions, key=size, reverse=True)[:limit] if size(line)]

@@ -67,6 +67,7 @@ def test_answers_say_what_and_where_and_how_likely_there_is_none(prepared):
     for row, answer in enumerate(answers):
         golds = questions.golds[row]
         assert answer["predicted"] == (golds[0] if golds else "")
+        assert (answer["exact"], answer["f1"]) == (1.0, 1.0)
         assert answer["null_odds"] == (-2.0 if golds else 2.0)
         assert answer["null_probability"] == pytest.approx(0.119203 if golds else 0.880797, abs=1e-6)
         context = questions.contexts[questions.context[row]]

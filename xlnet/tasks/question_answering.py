@@ -109,13 +109,16 @@ class QuestionAnswering(Task):
         return outputs | {name: outputs[name] + shift for name in ("starts", "ends")}
 
     def answers(self, examples: Questions, features: Features, outputs: dict[str, Any]) -> list[dict[str, Any]]:
-        """The best answers, with characters of the context, and how likely there is none. See `Task`."""
+        """The best answers, with characters of the context, and how likely there is none. See `Task`.
+
+        Labelled, each has its scores by the official rules.
+        """
         found: Windows = features.notes
         spans = best_spans(
             found, outputs, examples.contexts, count=self.head["best_answers"], longest=self.head["answer_length"]
         )
         null = null_scores(found, outputs["impossible"])
-        return [
+        answers: list[dict[str, Any]] = [
             {
                 "predicted": "" if self._is_null(score) or not best else best[0].text,
                 "answers": [
@@ -127,6 +130,20 @@ class QuestionAnswering(Task):
             }
             for best, score in zip(spans, null, strict=True)
         ]
+        if examples.answers is None:
+            return answers
+        texts = [answer["predicted"] for answer in answers]
+        scores = zip(*(self._scores(examples, texts)[name].tolist() for name in ("exact", "f1")), strict=True)
+        return [answer | {"exact": exact, "f1": f1} for answer, (exact, f1) in zip(answers, scores, strict=True)]
+
+    def _scores(self, examples: Questions, texts: Sequence[str]) -> dict[str, Any]:
+        """Exact match and F1 of an answer to each question, [questions] each."""
+        rules = dict(zip(("exact", "f1"), SCORES[self.data_set.scoring], strict=True))
+        pairs = list(zip(examples.golds, texts, strict=True))
+        return {
+            name: np.array([span_scoring.best_of(score, golds, text) for golds, text in pairs])
+            for name, score in rules.items()
+        }
 
     def _is_null(self, score: float) -> bool:
         return self.data_set.unanswerable and score > self.head["null_threshold"]
@@ -138,34 +155,25 @@ class QuestionAnswering(Task):
         best ones, and there are scores of the questions with and without an answer.
         """
         answers = self.answers(examples, features, outputs)
-        texts = [best["answers"][0]["text"] if best["answers"] else "" for best in answers]
-        exact, f1 = (
-            np.array(
-                [span_scoring.best_of(score, golds, text) for golds, text in zip(examples.golds, texts, strict=True)]
-            )
-            for score in SCORES[self.data_set.scoring]
-        )
-        if not self.data_set.unanswerable:
-            metrics = {"exact": float(exact.mean()), "f1": float(f1.mean())}
-            return {"metrics": metrics, "loss": None, "faults": examples.listed_faults()}
-        null = np.array([answer["null_odds"] for answer in answers])
-        is_empty = np.array([not text for text in texts])
-        return {"loss": None, "faults": examples.listed_faults()} | self._with_null(
-            {"exact": exact, "f1": f1}, null, is_impossible=examples.is_impossible, is_empty=is_empty
-        )
+        scores = {name: np.array([answer[name] for answer in answers]) for name in ("exact", "f1")}
+        described = {"loss": None, "faults": examples.listed_faults()}
+        metrics: dict[str, float | None] = {name: float(values.mean()) for name, values in scores.items()}
+        if self.data_set.unanswerable:
+            metrics |= self._with_null(examples, answers, scores)
+        return described | {"metrics": metrics}
 
-    def _with_null(self, scores: dict[str, Any], null: Any, *, is_impossible: Any, is_empty: Any) -> dict[str, Any]:
+    def _with_null(self, examples: Questions, answers: list[dict[str, Any]], scores: dict[str, Any]) -> dict[str, Any]:
+        """What the best thresholds would give, and the scores of questions with and without an answer."""
+        best = [answer["answers"][0]["text"] if answer["answers"] else "" for answer in answers]
+        null = np.array([answer["null_odds"] for answer in answers])
+        is_impossible, is_empty = examples.is_impossible, np.array([not text for text in best])
         metrics: dict[str, float | None] = {}
-        for name, values in scores.items():
-            kept = span_scoring.with_threshold(
-                values, null, is_impossible=is_impossible, threshold=self.head["null_threshold"]
-            )
-            metrics[name] = float(kept.mean())
-            best = span_scoring.best_threshold(values, null, is_impossible=is_impossible, is_empty=is_empty)
-            metrics |= {f"best_{name}": best.score, f"best_{name}_threshold": best.value}
+        for name, values in self._scores(examples, best).items():
+            found = span_scoring.best_threshold(values, null, is_impossible=is_impossible, is_empty=is_empty)
+            metrics |= {f"best_{name}": found.score, f"best_{name}_threshold": found.value}
             for part, rows in (("has_answer", ~is_impossible), ("no_answer", is_impossible)):
-                metrics[f"{part}_{name}"] = float(kept[rows].mean()) if rows.any() else None
-        return {"metrics": metrics}
+                metrics[f"{part}_{name}"] = float(scores[name][rows].mean()) if rows.any() else None
+        return metrics
 
     def settle(self, metrics: Mapping[str, float | None]) -> None:
         """See `Task`: the threshold above which a question counts as unanswerable."""
