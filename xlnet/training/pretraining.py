@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from xlnet.errors import UserError
 from xlnet.model import flops
 from xlnet.model.config import ModelConfig
 from xlnet.training import hardware, objectives, pretraining_output, run_identity
@@ -131,6 +132,11 @@ def _peak(settings: PretrainingSettings) -> Callable[[], float] | None:
 
 
 def _held_out(folder: str, trainer: Any, *, data: TrainingData, devices: Devices) -> HeldOut:
+    if devices.hosts > 1 and keras.backend.backend() == "jax":
+        raise UserError(
+            f"validation is {folder!r}; on many hosts JAX trains without: leave --validation out, "
+            "and measure the model with `xlnet evaluate`"
+        )
     return HeldOut(
         folder,
         trainer=trainer,
