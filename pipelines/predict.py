@@ -31,7 +31,7 @@ from xlnet.errors import UserError, require
 from xlnet.serving import dead_letters, rows
 from xlnet.serving.rows import Format, Layout, Row
 
-SPLIT = 1 << 20  # bytes of rows that one element of the job reads; with a base model a minute of work
+SPLIT = 1 << 18  # bytes of rows that one element of the job reads; with a base model some ten seconds of work
 MOST_SPLITS = 10_000  # more make the job's description too long for Dataflow
 BLOCK = 100_000  # characters of rows that are answered together
 SUMMARY = "summary.json"

@@ -6,7 +6,7 @@ which each piece's vector comes from the window that shows most of what is aroun
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,22 +20,11 @@ from xlnet.serving.batching import batches, bucket, trimmed
 from xlnet.serving.predictor import load_tokenizer
 from xlnet.serving.rows import Row
 from xlnet.serving.settings import SPECIAL, EmbeddingSettings
+from xlnet.serving.vector_files import Vectors
 from xlnet.serving.windows import laid_out, windows
 from xlnet.text import SPACE, Tokenizer
 
 ALL = 1 << 30  # positions: more than there are
-
-
-class Vectors(NamedTuple):
-    """Vectors of some rows' units, float32 [units, model_dim]; `row` int64 [units] counts among these rows.
-
-    `starts` and `ends` int32 [units]: where in its text a word or piece lies, half open, in characters.
-    """
-
-    row: NDArray[np.int64]
-    starts: NDArray[np.int32]
-    ends: NDArray[np.int32]
-    vectors: NDArray[np.float32]
 
 
 def mix(layers: str, *, count: int) -> dict[int, float]:

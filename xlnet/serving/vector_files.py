@@ -5,16 +5,29 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xlnet.errors import UserError
-from xlnet.serving.embedding import Vectors
 from xlnet.serving.rows import Row
 
 ENDINGS = (".npz", ".parquet")
+
+
+class Vectors(NamedTuple):
+    """Vectors of some rows' units, float32 [units, model_dim]; `row` int64 [units] counts among these rows.
+
+    `starts` and `ends` int32 [units]: where in its text a word or piece lies, half open, in characters.
+    """
+
+    row: NDArray[np.int64]
+    starts: NDArray[np.int32]
+    ends: NDArray[np.int32]
+    vectors: NDArray[np.float32]
+
+
 Write = Callable[[Sequence[Row], Vectors], None]
 
 
