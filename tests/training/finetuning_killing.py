@@ -19,12 +19,12 @@ MODEL = ModelConfig(layers=1, model_dim=8, heads=1, head_dim=8, feedforward_dim=
 SETTINGS = FinetuningSettings(
     sequence_length=24,
     batch_size=4,
-    epochs=3,
+    epochs=1,
     learning_rate=1e-2,
     averaged=2,
     length_buckets=2,
-    evaluation_interval=4,
-    checkpoint_interval=2,
+    evaluation_interval=2,
+    checkpoint_interval=1,  # a life ends after two lines of metrics at most
     keep_checkpoints=2,
     jit_compile=False,
 )

@@ -80,7 +80,7 @@ def test_a_run_that_is_killed_over_and_over_ends_as_one_that_is_not(folder):
     command = [sys.executable, str(HERE / "finetuning_killing.py"), str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout.splitlines()[-1])["killed"] >= 8
+    assert json.loads(done.stdout.splitlines()[-1])["killed"] >= 6
     assert_same(folder / "whole", folder / "broken")
     summary = storage.read_json(str(folder / "broken" / "summary.json"))
     assert summary == storage.read_json(str(folder / "whole" / "summary.json")) | {
