@@ -134,7 +134,7 @@ def span_losses(outputs: dict[str, Any], *, start: Any, end: Any, impossible: An
     `outputs` are a SpanAnswerer's with the true starts. `start` and `end` int [B] are counted from the last position
     on, which is <cls>, where both are if there is no answer; `impossible` [B] is 1 then.
     """
-    last = outputs["start"].shape[1] - 1
+    last = ops.shape(outputs["start"])[1] - 1
     missed = -sum(
         ops.take_along_axis(outputs[name], last - ops.cast(true, "int32")[:, None], axis=1)[:, 0]
         for name, true in (("start", start), ("end", end))
