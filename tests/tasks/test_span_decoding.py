@@ -84,7 +84,7 @@ def test_an_answer_lies_where_it_says(case):
     _, questions, _, beams = case
     for row, spans in enumerate(decoded(case, beams)):
         context = questions.contexts[questions.context[row]]
-        assert [context[span.start : span.end].strip() for span in spans] == [span.text for span in spans]
+        assert [context[span.start : span.end] for span in spans] == [span.text for span in spans]
         assert len({span.text for span in spans}) == len(spans)
 
 

@@ -17,7 +17,7 @@ FILLER = ["the", "house", "was", "painted", "and", "then", "we", "saw", "it", "a
 TINY = ModelConfig(layers=1, model_dim=16, heads=2, head_dim=8, feedforward_dim=32, dropout=0.0, attention_dropout=0.0)
 SETTINGS = FinetuningSettings(
     task="squad2",
-    sequence_length=24,
+    sequence_length=32,
     stride=8,
     question_length=8,
     batch_size=32,
@@ -28,7 +28,7 @@ SETTINGS = FinetuningSettings(
 
 
 def paragraph(draw, name):
-    words = draw.choices(FILLER, k=18)
+    words = draw.choices(FILLER, k=draw.randrange(4, 24))  # rows of several lengths
     answers = []
     if draw.random() < 0.7:
         place, colour = draw.randrange(len(words)), draw.choice(COLOURS)

@@ -48,9 +48,11 @@ def best_spans(
         best = answers[question]
         if len(best) < count:
             context = contexts[found.context[windows[row]]]
-            text = context[first[row] : last[row]].strip()
+            covered = context[first[row] : last[row]]
+            text = covered.strip()
             if all(text != other.text for other in best):
-                best.append(Span(text, int(first[row]), int(last[row]), *scores[row].tolist()))
+                start = int(first[row]) + len(covered) - len(covered.lstrip())
+                best.append(Span(text, start, start + len(text), *scores[row].tolist()))
     return answers
 
 
