@@ -111,8 +111,8 @@ class Pretrainer(keras.Model):
 
         batch, _, _ = keras.utils.unpack_x_y_sample_weight(given[0])
         found = replicas.compiled(self)(lambda batch: self(batch, training=False))(batch)
-        self.compute_loss(y_pred=found, training=False)
-        return {"target_loss": self.target_loss.result()}
+        self.compute_loss(batch, y_pred=found, training=False)
+        return self.get_metrics_result()
 
     def make_train_function(self, force: bool = False) -> Any:
         """What Keras calls for each step; its own knows nothing of steps that are compiled part by part."""
