@@ -1,9 +1,9 @@
 """What each part of pretraining buys: objectives, memories, bidirectional data and spans, at equal steps.
 
 Every variant is trained on the same text for the same number of steps, then fine-tuned to tell praise from blame
-with three seeds; nothing is chosen by the texts that accuracy is measured on. Losses are in nats a piece of one held-out
-text, forward rows only, with the memory that the variant was trained with: of permutation variants over the same
-predicted spans of words, of causal ones over every next piece. The two do not compare, the accuracies do.
+with three seeds; nothing is chosen by the texts that accuracy is measured on. Losses are in nats a piece of one
+held-out text, forward rows only, with the memory that the variant was trained with: of permutation variants over the
+same predicted spans of words, of causal ones over every next piece. The two do not compare, the accuracies do.
 
     python -m experiments.objectives --books 'books/*.txt' --heldout valid.txt \
         --train rt/train.tsv --dev rt/dev.tsv --output experiments-run
