@@ -1,14 +1,13 @@
 """`xlnet` verbs one after the other, skipped where they are finished, and tables of what they measured."""
 
 import json
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-SEEDS = (0, 1, 2)
+SEEDS = 3
 
 
 def xlnet(*words: object, result: Path) -> dict[str, Any]:
@@ -20,10 +19,9 @@ def xlnet(*words: object, result: Path) -> dict[str, Any]:
     return json.loads(result.read_text())
 
 
-def spread(values: Sequence[float], *, digits: int = 3) -> str:
-    """The median, with the least and the greatest."""
-    middle = f"{statistics.median(values):.{digits}f}"
-    return middle if len(values) == 1 else f"{middle} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+def median(spread: dict[str, float]) -> str:
+    """The median, with the lowest and the highest; see `xlnet.training.finetuning_seeds.spread`."""
+    return "{median:.3f} ({lowest:.3f} to {highest:.3f})".format(**spread)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -14,7 +14,7 @@ import glob
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.chain import SEEDS, spread, table, xlnet
+from experiments.chain import SEEDS, median, table, xlnet
 
 CONFIG = Path(__file__).with_name("objectives.yaml")
 
@@ -94,16 +94,11 @@ def _held_out_loss(parsed: argparse.Namespace, name: str) -> float:
 
 
 def _accuracy(parsed: argparse.Namespace, name: str, flags: list[str] | None = None) -> str:
-    found = []
-    for seed in SEEDS:
-        folder = parsed.output / "tasks" / f"{'scratch' if flags else name}-{seed}"
-        words = ["--train", parsed.train, "--text-column", "sentence", "--label-column", "label"]
-        words += ["--init", parsed.output / "runs" / name / "model", "--output", folder, "--config", CONFIG]
-        xlnet("finetune", *words, "--seed", seed, *(flags or []), result=folder / "summary.json")
-        measured = folder.parent.parent / "evaluations" / folder.name
-        words = ["--model", folder / "model", "--data", parsed.dev, "--output", measured]
-        found.append(xlnet("evaluate", *words, result=measured / "evaluation.json")["metrics"]["accuracy"])
-    return spread(found)
+    folder = parsed.output / "tasks" / ("from-scratch" if flags else name)
+    words = ["--train", parsed.train, "--dev", parsed.dev, "--text-column", "sentence", "--label-column", "label"]
+    words += ["--init", parsed.output / "runs" / name / "model", "--output", folder, "--config", CONFIG]
+    found = xlnet("finetune", *words, "--seeds", SEEDS, *(flags or []), result=folder / "summary.json")
+    return median(found["spread"]["dev_accuracy"])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ chosen by the examples that are measured. The peer is Hugging Face's XLNet on Py
 with the same features, optimizer and rates; its outputs are measured by the same code.
 
     python -m experiments.tasks --text 'text/*.txt' --heldout valid.txt --sst-2 rt-polarity --sts-b stsb --snli snli \
-        --squad squad2 --peer-python .venv-bench/bin/python --output tasks-run
+        --squad2 squad2 --peer-python .venv-bench/bin/python --output tasks-run
 
 Each task's folder holds its files as they are published: train.tsv and dev.tsv (dev_matched.tsv), or SQuAD's two.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.chain import SEEDS, spread, table, xlnet
+from experiments.chain import SEEDS, median, table, xlnet
 
 CONFIG = Path(__file__).with_name("tasks.yaml")
 PEER = Path(__file__).with_name("hugging_face.py")
@@ -41,7 +41,7 @@ TASKS = (
     Measured("sst-2", "train.tsv", "dev.tsv", "accuracy"),
     Measured("sts-b", "train.tsv", "dev.tsv", "pearson", ("--epochs", "6")),
     Measured("snli", "train.tsv", "dev_matched.tsv", "accuracy"),
-    Measured("squad", "train-v2.0.json", "dev-v2.0.json", "f1", ("--sequence-length", "256"), has_peer=False),
+    Measured("squad2", "train-v2.0.json", "dev-v2.0.json", "f1", ("--sequence-length", "256"), has_peer=False),
 )
 
 
@@ -77,21 +77,21 @@ def pretrained(parsed: argparse.Namespace) -> Path:
 
 def row(task: Measured, files: Path, model: Path, parsed: argparse.Namespace) -> list[str]:
     """A line of the table."""
-    found = {}
-    for start, more in (("scratch", ["--fresh"]), ("pretrained", [])):
-        found[start] = [_measured(task, files, model, parsed.output, f"{start}-{seed}", seed, more) for seed in SEEDS]
+    scratch, started = (_spread(task, files, model, parsed.output, start) for start in ("from-scratch", "pretrained"))
     peer = ""
     if task.has_peer and parsed.peer_python:
-        peer = spread([_peer(task, files, model, parsed, seed) for seed in SEEDS])
-    return [task.name, task.metric, spread(found["scratch"]), spread(found["pretrained"]), peer]
+        from xlnet.training.finetuning_seeds import spread
+
+        peer = median(spread([_peer(task, files, model, parsed, seed) for seed in range(SEEDS)]))
+    return [task.name, task.metric, median(scratch), median(started), peer]
 
 
-def _measured(task: Measured, files: Path, model: Path, output: Path, name: str, seed: int, more: list[str]) -> float:
-    run, evaluation = output / task.name / name, output / task.name / f"{name}-dev"
-    flags = ["--task", task.name, "--train", files / task.train, "--init", model, "--output", run, "--config", CONFIG]
-    xlnet("finetune", *flags, *task.flags, "--seed", seed, *more, result=run / "summary.json")
-    flags = ["--model", run / "model", "--data", files / task.dev, "--output", evaluation]
-    return xlnet("evaluate", *flags, result=evaluation / "evaluation.json")["metrics"][task.metric]
+def _spread(task: Measured, files: Path, model: Path, output: Path, start: str) -> dict[str, float]:
+    run = output / task.name / start
+    flags = ["--task", task.name, "--train", files / task.train, "--dev", files / task.dev, "--init", model]
+    flags += ["--output", run, "--config", CONFIG, *task.flags, *(["--fresh"] if start == "from-scratch" else [])]
+    summary = xlnet("finetune", *flags, "--seeds", SEEDS, result=run / "summary.json")
+    return summary["spread"][f"dev_{task.metric}"]
 
 
 def _peer(task: Measured, files: Path, model: Path, parsed: argparse.Namespace, seed: int) -> float:
@@ -100,7 +100,7 @@ def _peer(task: Measured, files: Path, model: Path, parsed: argparse.Namespace, 
     from xlnet.serving.predictor import load_tokenizer
     from xlnet.tasks import registry
 
-    ours, job = parsed.output / task.name / f"pretrained-{seed}", parsed.output / task.name / f"peer-{seed}"
+    ours, job = parsed.output / task.name / "pretrained" / f"seed-{seed}", parsed.output / task.name / f"peer-{seed}"
     converted = parsed.output / "hugging-face"
     xlnet("convert", model, converted, "--to", "hugging-face", result=converted / "config.json")
     kind = registry.from_head(read_description(str(ours / "model"))["head"], where=str(ours))
