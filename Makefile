@@ -27,7 +27,7 @@ demo: $(RUN)  ## The whole chain on real text, in minutes: CORPUS='my/*.txt' tak
 
 .PHONY: test
 test: $(DEV)  ## All tests
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: $(DEV)  ## Format, lint and types, as before each commit

@@ -18,6 +18,12 @@ HERE = Path(__file__).resolve().parent
 PLACES = [HERE / "golden", HERE.parent.parent / "shared" / "golden"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no process works on one of them while the others have ended."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], Path]:
     """Path of a file recorded from the reference implementation; skips where that file is not to be had."""

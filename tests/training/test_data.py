@@ -161,12 +161,11 @@ def test_rows_alternate_forward_and_backward_in_every_layout(laid_out):
         assert "".join(map(chr, text[1000:1040])) in "".join(map(chr, back)), "the row beside it reads the same text"
 
 
-def test_validation_sees_every_record_once_in_every_layout(laid_out, monkeypatch):
+def test_validation_sees_every_record_once_in_every_layout(laid_out):
     folder, manifest, decoded = laid_out
     expected = sorted(record["input"].tobytes() for shard in decoded for record in shard)
     for most in (1, 64):  # one shard after the other, and side by side
-        monkeypatch.setattr(data, "VALIDATION_ROWS", most)
-        dataset, rows = validation_batches(folder, manifest)
+        dataset, rows = validation_batches(folder, manifest, most_rows=most)
         batches = arrays(dataset)
         assert rows == data.rows_per_slot(manifest) * (1 if most == 1 else 3)
         seen = [row for batch in batches for row in batch["pieces"][batch["is_target"].any(axis=1)]]
