@@ -7,15 +7,17 @@ from xlnet import comparison
 from xlnet.errors import UserError
 
 
-def evaluation(folder, lines, digest="d"):
+def evaluation(folder, lines, digest="d", task="classification"):
     folder.mkdir()
-    (folder / "evaluation.json").write_text(json.dumps({"data_sha256": digest}))
+    described = {"task": task, "data_sha256": digest, "examples": len(lines), "metrics": {}}
+    (folder / "evaluation.json").write_text(json.dumps(described))
     (folder / "predictions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return str(folder)
 
 
 def answers(right, total):
-    return [{"truth": "a", "predicted": "a" if number < right else "b"} for number in range(total)]
+    both = [{"predicted": "a", "probabilities": [0.8, 0.2]}, {"predicted": "b", "probabilities": [0.4, 0.6]}]
+    return [{"text": "x", "truth": "a"} | both[number >= right] for number in range(total)]
 
 
 def test_the_interval_is_that_of_theory_for_a_mean():
@@ -69,27 +71,49 @@ def test_regressions_are_compared_by_their_correlation(tmp_path):
     truth = np.linspace(0, 5, 60)
     noise = np.random.default_rng(0).normal(size=60)
     lines = [
-        [{"truth": float(t), "predicted": float(t + scale * n)} for t, n in zip(truth, noise, strict=True)]
+        [{"text": "x", "truth": float(t), "predicted": float(t + scale * n)} for t, n in zip(truth, noise, strict=True)]
         for scale in (0.2, 3)
     ]
-    found = comparison.of_evaluations(evaluation(tmp_path / "one", lines[0]), evaluation(tmp_path / "other", lines[1]))
+    folders = [evaluation(tmp_path / str(n), each, task="regression") for n, each in enumerate(lines)]
+    found = comparison.of_evaluations(*folders)
     assert found.metric == "pearson"
     assert found.first == pytest.approx(np.corrcoef(truth, truth + 0.2 * noise)[0, 1])
     assert found.p_better < 0.001
 
 
-def test_scores_of_examples_are_taken_where_an_evaluation_tells_them(tmp_path):
-    one = evaluation(tmp_path / "one", [{"truth": "x", "predicted": "y", "f1": 0.5}] * 4)
+def test_spans_are_compared_by_their_f1(tmp_path):
+    line = {"question": "q", "context": "x y", "truth": ["x"], "predicted": "x y", "answers": [], "exact": 0, "f1": 0.5}
+    one = evaluation(tmp_path / "one", [line] * 4, task="question-answering")
     found = comparison.of_evaluations(one, one)
     assert (found.metric, found.first) == ("f1", 0.5)
+
+
+def test_entities_are_compared_by_their_f1_over_all_sentences(tmp_path):
+    """Two found of three, one answered wrongly: 4 / 6; the mean over sentences would be another number."""
+    truth = [["B-X", "I-X"], ["B-X", "B-Y"], ["O"]]
+    predicted = [["B-X", "I-X"], ["B-X", "O"], ["B-Y"]]
+    lines = [{"words": ["w"] * len(t), "truth": t, "predicted": p} for t, p in zip(truth, predicted, strict=True)]
+    one = evaluation(tmp_path / "one", lines, task="token-classification")
+    described = json.loads((tmp_path / "one/evaluation.json").read_text())
+    (tmp_path / "one/evaluation.json").write_text(json.dumps(described | {"entities": {}}))
+    found = comparison.of_evaluations(one, one)
+    assert found.metric == "f1"
+    assert found.first == pytest.approx(2 / 3)
+
+
+def test_the_interval_of_a_share_is_that_of_theory():
+    low, high = comparison.interval(np.arange(400) < 100, resamples=4000)
+    error = (0.25 * 0.75 / 400) ** 0.5
+    assert (low, high) == pytest.approx((0.25 - 1.96 * error, 0.25 + 1.96 * error), abs=0.004)
 
 
 @pytest.mark.parametrize(
     ("lines", "digest", "message"),
     [
         (answers(1, 2), "other", "measure different examples"),
-        (answers(1, 3), "d", "2 examples cannot be compared with 3"),
-        ([{"text": "x"}] * 2, "d", "damaged"),
+        (answers(1, 3), "d", "has 2 examples, .* has 3"),
+        ([{"text": "x"}] * 2, "d", "predictions.jsonl:1 has no 'truth'"),
+        ([line | {"truth": "b"} for line in answers(1, 2)], "d", "has the truth 'a', .*:1 has 'b'"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(tmp_path, lines, digest, message):

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xlnet import runs, storage
 from xlnet.errors import UserError
+from xlnet.evaluations.measures import measures
+from xlnet.evaluations.stored import Evaluation, require_same_examples
 
-EVALUATION, PREDICTIONS = "evaluation.json", "predictions.jsonl"
 RESAMPLES = 2000
-SCORES = ("score", "f1", "accuracy", "correct")  # of one example, where an evaluation tells one
 
 
 @dataclass(frozen=True)
@@ -78,36 +77,35 @@ def paired_bootstrap(
 
 
 def of_evaluations(first: str, second: str, *, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
-    """Compare two evaluations, folders of `xlnet evaluate`. Raises UserError when they are not of the same examples."""
-    described = [runs.read_object(folder, EVALUATION) for folder in (first, second)]
-    digests = [entry.get("data_sha256") for entry in described]
-    if digests[0] != digests[1]:
-        raise UserError(f"{first} and {second} measure different examples; evaluate both on the same file")
-    read = [runs.read_lines(storage.join(folder, PREDICTIONS)) for folder in (first, second)]
-    with runs.intact(storage.join(first, PREDICTIONS)):
-        values = [_values(lines) for lines in read]
-    options: dict[str, Any] = {"resamples": resamples, "seed": seed}
-    if values[0].ndim == 2:
-        return paired_bootstrap(*values, metric="pearson", statistic=_pearson, **options)
-    return paired_bootstrap(*values, metric=_name(read[0]), **options)
+    """Compare two evaluations, folders of `xlnet evaluate`, by the metric that their kind of task has.
+
+    Raises UserError when they are not of the same examples.
+    """
+    return of_measures(Evaluation.read(first), Evaluation.read(second), most=1, resamples=resamples, seed=seed)[0]
 
 
-def _name(lines: list[dict[str, Any]]) -> str:
-    return next((name for name in SCORES if lines and name in lines[0]), "accuracy")
+def of_measures(
+    first: Evaluation, second: Evaluation, *, most: int | None = None, resamples: int = RESAMPLES, seed: int = 0
+) -> list[Comparison]:
+    """Two evaluations by each of their metrics, or the first `most`.
+
+    Raises UserError when they are not of the same examples.
+    """
+    require_same_examples(first, second)
+    pairs = list(zip(measures(first, second), measures(second, first), strict=True))
+    return [
+        paired_bootstrap(
+            one.values, other.values, metric=one.name, statistic=one.statistic, resamples=resamples, seed=seed
+        )
+        for one, other in pairs[:most]
+    ]
 
 
-def _values(lines: list[dict[str, Any]]) -> NDArray:
-    """A score an example, [n]; of a regression, truth and prediction, [n, 2]."""
-    scored = next((name for name in SCORES if lines and name in lines[0]), None)
-    if scored is not None:
-        return np.array([float(line[scored]) for line in lines])
-    if lines and isinstance(lines[0]["truth"], float) and isinstance(lines[0]["predicted"], float):
-        return np.array([[line["truth"], line["predicted"]] for line in lines])
-    return np.array([float(line["truth"] == line["predicted"]) for line in lines])
-
-
-def _pearson(values: NDArray) -> float:
-    truth, predicted = values.T
-    if np.ptp(truth) == 0 or np.ptp(predicted) == 0:
-        return float("nan")
-    return float(np.corrcoef(truth, predicted)[0, 1])
+def interval(
+    values: NDArray, statistic: Callable[[NDArray], float] = np.mean, *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float]:
+    """Between what a metric of examples [n, ...] lies in 95 % of resamples: the percentile interval."""
+    draw = np.random.Generator(np.random.Philox(seed))
+    found = [statistic(values[draw.integers(len(values), size=len(values))]) for _ in range(resamples)]
+    low, high = np.nanquantile(found, [0.025, 0.975]) if np.isfinite(found).any() else (np.nan, np.nan)
+    return float(low), float(high)

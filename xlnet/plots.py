@@ -142,6 +142,31 @@ def bars(
     return _draw(paint, name=name, label=label)
 
 
+def diagonal(
+    curves: Sequence[Curve], *, name: str, label: str, axis: str, unit: str, limits: tuple[float, float]
+) -> Markup:
+    """Curves of points that lie on the diagonal where both axes, from the one limit to the other, agree."""
+
+    def paint(axes: Any) -> None:
+        axes.plot(limits, limits, color=MUTED, linestyle=":", linewidth=1.6)
+        for number, curve in enumerate(curves):
+            axes.plot(
+                *zip(*curve.points, strict=True),
+                color=SERIES[number % len(SERIES)],
+                linestyle=_STYLES[number % len(_STYLES)],
+                linewidth=1.6,
+                marker=_MARKS[number % len(_MARKS)],
+                markersize=5,
+                label=_short(curve.name) if len(curves) > 1 else None,
+            )
+        axes.set_xlim(*limits)
+        axes.set_ylim(*limits)
+        axes.set_xlabel(axis)
+        axes.set_ylabel(unit)
+
+    return _draw(paint, name=name, label=label)
+
+
 def _draw(paint: Callable[[Any], None], *, name: str, label: str, has_legend: bool = True) -> Markup:
     import matplotlib as mpl
     from matplotlib.figure import Figure

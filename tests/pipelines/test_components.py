@@ -46,9 +46,11 @@ def verbs(monkeypatch):
 
 def evaluation(folder, right):
     Path(folder).mkdir(parents=True)
-    lines = [{"truth": "a", "predicted": "a" if row < right else "b"} for row in range(100)]
+    text = {"text": "x", "truth": "a", "probabilities": [0.9, 0.1]}
+    lines = [text | {"predicted": "a" if row < right else "b"} for row in range(100)]
     Path(folder, "predictions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    Path(folder, "evaluation.json").write_text(json.dumps({"data_sha256": "d", "metrics": {"accuracy": right / 100}}))
+    described = {"task": "classification", "examples": 100, "data_sha256": "d", "metrics": {"accuracy": right / 100}}
+    Path(folder, "evaluation.json").write_text(json.dumps(described))
 
 
 def test_a_challenger_is_compared_with_the_champion_on_its_own_examples(verbs, tmp_path):
