@@ -23,17 +23,15 @@ def worst(evaluation: Evaluation, *, limit: int) -> list[Line]:
     sentences with most wrong labels.
     """
     found = scores(evaluation)
-    if evaluation.kind == "question-answering":
-        is_wrong, size = found == 0, [confidence(evaluation, line) for line in evaluation.answers]
-    elif evaluation.kind == "token-classification":
-        lengths = np.array([len(line["words"]) for line in evaluation.answers])
-        is_wrong, size = found < 1, np.rint((1 - found) * lengths)
+    if evaluation.kind == "token-classification":
+        size = np.rint((1 - found) * np.array([len(line["words"]) for line in evaluation.answers]))
     elif evaluation.kind == "regression":
-        is_wrong, size = found < 0, -found
+        size = -found
     else:
-        is_wrong, size = found < 1, [confidence(evaluation, line) for line in evaluation.answers]
+        size = np.array([confidence(evaluation, line) for line in evaluation.answers], np.float64)
+    is_wrong = found == 0 if evaluation.kind == "question-answering" else found < (evaluation.kind != "regression")
     rows = np.flatnonzero(is_wrong)
-    order = np.argsort(-np.asarray(size, np.float64)[rows], kind="stable")[:limit]
+    order = np.argsort(-size[rows], kind="stable")[:limit]
     return [shown(evaluation, int(row)) for row in rows[order]]
 
 
