@@ -8,6 +8,9 @@ PEER := .venv-bench/.peer
 DEMO := demo-run
 CORPUS ?=
 SQUAD ?= ../shared/data/finetune/squad2/train-v2.0.json
+REGISTRY ?=
+BASE_IMAGE ?= python:3.11-slim
+IMAGES ?=
 BOOKS ?= ../shared/data/en/books/xlnet/train/*.txt
 SHELL := /bin/bash
 
@@ -15,7 +18,7 @@ SHELL := /bin/bash
 
 .PHONY: help
 help:  ## What can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(RUN)  ## The whole chain on real text, in minutes: CORPUS='my/*.txt' takes yours
@@ -28,6 +31,14 @@ demo: $(RUN)  ## The whole chain on real text, in minutes: CORPUS='my/*.txt' tak
 .PHONY: test
 test: $(DEV)  ## All tests
 	$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+.PHONY: images
+images:  ## Build the images: REGISTRY=…, BASE_IMAGE=python:3.11-slim@sha256:…, IMAGES='xlnet-pipelines …'
+	@$(PYTHON) docker/build.py --registry '$(REGISTRY)' --base '$(BASE_IMAGE)' $(IMAGES)
+
+.PHONY: test-images
+test-images: $(DEV)  ## Build the images and run them, in an engine of their own (root, 10 GB of disk, many minutes)
+	XLNET_IMAGES_CACHE=build/images-cache $(VENV)/bin/python -m pytest tests/images
 
 .PHONY: lint
 lint: $(DEV)  ## Format, lint and types, as before each commit
@@ -55,6 +66,7 @@ lock: $(DEV)  ## Resolve the dependencies of pyproject.toml anew
 	$(VENV)/bin/python -m pip install -q uv
 	$(VENV)/bin/uv pip compile -q --upgrade --no-header --no-annotate --extra gcp --extra kubeflow pyproject.toml -o locks/run.txt
 	$(VENV)/bin/uv pip compile -q --no-header --no-annotate --extra gcp --extra kubeflow --extra jax --extra export --extra dev -c locks/run.txt pyproject.toml -o locks/dev.txt
+	for device in cuda12 tpu; do echo "jax[$$device]" | $(VENV)/bin/uv pip compile -q --no-header --no-annotate -c locks/dev.txt - -o locks/$$(echo $$device | sed s/cuda12/gpu/).txt; done
 
 .PHONY: clean
 clean:  ## Remove what the targets made

@@ -1,15 +1,50 @@
+import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
+from components import image
 from pipelines import preprocess
 
 ROOT = Path(preprocess.__file__).resolve().parent.parent
 IMAGES = sorted((ROOT / "docker").glob("*.Dockerfile"))
+
+
+@pytest.fixture(scope="module")
+def building():
+    """The program of `make images`."""
+    spec = importlib.util.spec_from_file_location("build", ROOT / "docker/build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def locked(name):
+    return dict(line.split("==") for line in (ROOT / f"locks/{name}.txt").read_text().split())
+
+
+def plain(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def asked_for(name, extras=(), known=None):
+    """What a distribution asks for, directly or not, by plain names."""
+    known = set() if known is None else known
+    if (plain(name), extras) not in known:
+        known.add((plain(name), extras))
+        for line in distribution(name).requires or []:
+            wanted = Requirement(line)
+            if wanted.marker is None or any(wanted.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+                asked_for(wanted.name, tuple(sorted(wanted.extras)), known)
+    return {found for found, _ in known}
 
 
 def left_out():
@@ -56,3 +91,70 @@ def test_beam_in_the_image_is_the_beam_of_the_lock():
     text = (ROOT / "docker/beam.Dockerfile").read_text()
     assert f"apache/beam_python3.11_sdk:{beam.partition('==')[2]}\n" in text
     assert "BASE_IMAGE=python:3.11-slim\n" in text
+
+
+def test_a_trainer_goes_without_beam_and_what_only_beam_asks_for():
+    """What is left asks for nothing that is not there, and nothing is left that only Beam asks for."""
+    text = (ROOT / "docker/xlnet.Dockerfile").read_text()
+    (gone,) = [set(line.split('"')[1].split("|")) for line in text.splitlines() if "NOT_FOR_TRAINING=" in line]
+    project = (
+        Requirement(line) for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    )
+    ours = [wanted.name for wanted in project if wanted.name != "apache-beam"]
+    kept = set().union(*map(asked_for, [*ours, "google-cloud-storage", "kfp", "kfp-kubernetes"]))
+    assert gone == {name for name in locked("run") if plain(name) not in kept}
+
+
+@pytest.mark.parametrize("device", ["gpu", "tpu"])
+def test_what_an_accelerator_adds_agrees_with_the_other_locks(device):
+    added, others = locked(device), locked("dev") | locked("run")
+    assert {name: added[name] for name in added.keys() & others.keys()} == {
+        name: others[name] for name in added.keys() & others.keys()
+    }
+    assert {"jax", "jaxlib"} <= set(added)
+
+
+def test_images_are_made_of_sources_alone(building, tmp_path):
+    """Nothing of what lies about in a working tree gets in: no keys, no data, no runs."""
+    copied = {path.relative_to(ROOT).as_posix() for path in building.copied("docker/xlnet.Dockerfile")}
+    tops = {name.partition("/")[0] for name in copied}
+    assert tops == {
+        "LICENSE",
+        "README.md",
+        "components",
+        "configs",
+        "docker",
+        "locks",
+        "pipelines",
+        "pyproject.toml",
+        "xlnet",
+    }
+    text = (ROOT / "docker/xlnet.Dockerfile").read_text()
+    sources = {word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE) for word in line.split()}
+    assert sources == {
+        line[1:] for line in (ROOT / "docker/xlnet.Dockerfile.dockerignore").read_text().split() if line[0] == "!"
+    }
+
+
+def test_another_content_or_base_is_another_name(building, monkeypatch):
+    image = building.IMAGES["xlnet-pipelines"]
+    one = {"BASE_IMAGE": "python:3.11-slim@sha256:" + "0" * 64}
+    names = {building.content(image, one), building.content(image, one)}
+    assert len(names) == 1
+    names.add(building.content(image, {"BASE_IMAGE": "python:3.11-slim@sha256:" + "1" * 64}))
+    names.add(building.content(building.IMAGES["xlnet-trainer-cpu"], one))
+    monkeypatch.setattr(building, "copied", lambda dockerfile: [ROOT / "LICENSE"])
+    names.add(building.content(image, one))
+    assert len(names) == 4
+
+
+def test_every_image_of_the_project_is_without_root_but_those_that_dataflow_runs():
+    for path in IMAGES:
+        last = [line.split()[1] for line in path.read_text().splitlines() if line.startswith("USER ")]
+        assert last[-1] == ("0:0" if path.name in ("beam.Dockerfile", "flex.Dockerfile") else "10001:10001")
+
+
+def test_the_image_that_steps_ask_for_is_one_that_is_built(building):
+    name, _, tag = image.IMAGE.partition(":")
+    assert name in building.IMAGES
+    assert tag == building.version()
