@@ -12,9 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from components import image
-from pipelines import preprocess
 
-ROOT = Path(preprocess.__file__).resolve().parent.parent
+ROOT = Path(image.__file__).resolve().parent.parent
 IMAGES = sorted((ROOT / "docker").glob("*.Dockerfile"))
 
 
@@ -35,16 +34,18 @@ def plain(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def asked_for(name, extras=(), known=None):
-    """What a distribution asks for, directly or not, by plain names."""
-    known = set() if known is None else known
-    if (plain(name), extras) not in known:
+def asked_for(names):
+    """What distributions ask for, directly or not, and themselves, by plain names."""
+    known, todo = set(), [(name, ()) for name in names]
+    while todo:
+        name, extras = todo.pop()
+        if (plain(name), extras) in known:
+            continue
         known.add((plain(name), extras))
-        for line in distribution(name).requires or []:
-            wanted = Requirement(line)
+        for wanted in map(Requirement, distribution(name).requires or []):
             if wanted.marker is None or any(wanted.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
-                asked_for(wanted.name, tuple(sorted(wanted.extras)), known)
-    return {found for found, _ in known}
+                todo.append((wanted.name, tuple(sorted(wanted.extras))))
+    return {name for name, _ in known}
 
 
 def left_out():
@@ -101,7 +102,7 @@ def test_a_trainer_goes_without_beam_and_what_only_beam_asks_for():
         Requirement(line) for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     )
     ours = [wanted.name for wanted in project if wanted.name != "apache-beam"]
-    kept = set().union(*map(asked_for, [*ours, "google-cloud-storage", "kfp", "kfp-kubernetes"]))
+    kept = asked_for([*ours, "google-cloud-storage", "kfp", "kfp-kubernetes"])
     assert gone == {name for name in locked("run") if plain(name) not in kept}
 
 
