@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +40,9 @@ IMAGES = {
 
 def copied(dockerfile: str) -> list[Path]:
     """The files that a Dockerfile may copy, as its .dockerignore has them, sorted."""
-    lines = (ROOT / f"{dockerfile}.dockerignore").read_text().splitlines()
     found: set[Path] = set()
-    for line in lines:
-        if line.startswith("!"):
-            place = ROOT / line[1:]
-            found.update([place] if place.is_file() else place.rglob("*"))
+    for place in map(ROOT.joinpath, _places(dockerfile)):
+        found.update([place] if place.is_file() else place.rglob("*"))
     return sorted(path for path in found if path.is_file() and "__pycache__" not in path.parts)
 
 
@@ -124,14 +121,20 @@ def _inspected(image: str) -> list[dict]:
 
 
 def _commit(dockerfile: str) -> str:
-    """The last commit that changed what the image is made of; none outside a repository."""
-    words = ["git", "log", "-1", "--format=%H", "--", dockerfile, *_places(dockerfile)]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    """The last commit that changed what the image is made of; none where that is in no commit."""
+    places = [dockerfile, *_places(dockerfile)]
+    if _git("status", "--porcelain", "--", *places):
+        return ""
+    return _git("log", "-1", "--format=%H", "--", *places)
 
 
-def _places(dockerfile: str) -> Iterator[str]:
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _places(dockerfile: str) -> list[str]:
     lines = (ROOT / f"{dockerfile}.dockerignore").read_text().splitlines()
-    return (line[1:] for line in lines if line.startswith("!"))
+    return [line[1:] for line in lines if line.startswith("!")]
 
 
 def _bill(image: str) -> bytes:

@@ -1,7 +1,7 @@
 # The images of the chain, of one lock and in layers that they share:
 #
 #   pipeline                               every step of the pipeline; the default
-#   trainer-cpu, trainer-gpu, trainer-tpu  what pretrains, fine-tunes, evaluates and exports: without Beam
+#   trainer-cpu, trainer-gpu, trainer-tpu  what pretrains, fine-tunes and evaluates: without Beam
 #
 #   docker build -f docker/xlnet.Dockerfile --target pipeline -t REGISTRY/xlnet-pipeline:0.1.0 .
 #

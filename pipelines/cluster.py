@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kfp import dsl, kubernetes
@@ -35,6 +35,7 @@ class Resources:
     hours: float = 1.0  # after which an attempt is ended
     retries: int = 2
     backoff_seconds: int = 60  # before the first retry; each waits twice as long as the one before
+    image: str = ""  # instead of the cluster's: the trainer of the accelerator
 
     def __post_init__(self) -> None:
         for name in ("cpu", "memory"):
@@ -58,6 +59,8 @@ class Resources:
         require(0 < self.hours <= 24 * 14, "hours", self.hours, "more than 0 and at most 336")
         require(0 <= self.retries <= 100, "retries", self.retries, "0 to 100")
         require(self.backoff_seconds >= 0, "backoff_seconds", self.backoff_seconds, "0 or more")
+        if self.image:
+            require_image(self.image)
 
     @property
     def is_tpu(self) -> bool:
@@ -89,6 +92,11 @@ class Cluster:
     secrets: dict[str, Secret] = field(default_factory=dict)
     steps: dict[str, Resources] = field(default_factory=dict)
 
+    def with_image(self, image: str) -> "Cluster":
+        """The same, with this image for every step. Raises UserError for what is no image's name."""
+        steps = {name: replace(resources, image="") for name, resources in self.steps.items()}
+        return replace(self, image=require_image(image), steps=steps)
+
     def place(self, name: str, task: dsl.PipelineTask, *, target: str) -> dsl.PipelineTask:
         """Give a step what it needs."""
         resources = self.steps.get(name, self.steps.get("default", Resources()))
@@ -99,9 +107,10 @@ class Cluster:
             task.set_retry(
                 resources.retries, backoff_duration=wait, backoff_factor=2.0, backoff_max_duration=LONGEST_WAIT
             )
-        if self.image:
-            task.set_container_image(self.image)
-            task.set_env_variable("XLNET_IMAGE", self.image)
+        image = resources.image or self.image
+        if image:
+            task.set_container_image(image)
+            task.set_env_variable("XLNET_IMAGE", image)
         if target == "kubeflow":
             self._on_kubernetes(name, task, resources)
         elif resources.is_tpu:

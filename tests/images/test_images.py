@@ -59,9 +59,8 @@ def images(bills, tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder that any user may write to, in one that any user may enter."""
-    for place in (tmp_path, *tmp_path.parents[:3]):
-        place.chmod(0o777)
+    """A folder that any user may write to."""
+    tmp_path.chmod(0o777)
     return tmp_path
 
 
@@ -97,8 +96,8 @@ def test_no_image_runs_as_root_or_holds_what_builds(images):
     for image in images.values():
         asked = ["docker", "run", "--rm", *CONFINED, "--entrypoint", "id", image, "-u"]
         assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "10001\n"
-        script = "for tool in gcc cc make git curl wget /opt/xlnet/bin/pip /opt/tools; do command -v $tool; done; true"
-        assert in_shell(image, script) == ""
+        script = "for tool in gcc cc make git curl wget /opt/xlnet/bin/pip; do command -v $tool; done; ls /opt"
+        assert in_shell(image, script) == "xlnet\n"
         assert in_shell(image, "python -c 'import pip' 2>&1 || true").endswith("No module named 'pip'\n")
         assert in_shell(image, "find /opt /xlnet -perm -o=w ! -type l") == ""
 

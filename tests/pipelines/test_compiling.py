@@ -68,11 +68,16 @@ def test_no_secret_of_who_compiles_is_in_it(compiled):
     assert SECRET not in compiled
 
 
-def test_every_step_runs_in_the_given_image_and_installs_nothing(documents):
+def test_every_step_runs_in_the_image_that_it_is_given_and_installs_nothing(documents):
     executors = documents[0]["deploymentSpec"]["executors"]
-    assert {label.removeprefix("exec-").removesuffix("-2").replace("-", "_") for label in executors} == set(STEPS)
-    for executor in executors.values():
-        assert executor["container"]["image"] == yaml.safe_load(SETTINGS.read_text())["image"]
+    steps = {label: label.removeprefix("exec-").removesuffix("-2").replace("-", "_") for label in executors}
+    assert set(steps.values()) == set(STEPS)
+    asked = yaml.safe_load(SETTINGS.read_text())
+    for label, executor in executors.items():
+        image = asked["steps"].get(steps[label], {}).get("image", asked["image"])
+        assert executor["container"]["image"] == image
+        assert {"name": "XLNET_IMAGE", "value": image} in executor["container"]["env"]
+        assert executor["container"]["resources"].get("accelerator") is None or "-trainer-" in image
         assert "pip install" not in " ".join(executor["container"]["command"])
 
 
@@ -196,6 +201,7 @@ def test_the_pipeline_for_vertex_is_the_same_but_for_what_kubernetes_is_asked(do
         ("steps: {pretrain: {hours: 0}}", "hours is 0.0, wanted is more than 0"),
         ("labels: {team: 'a b'}", "the label team: a b has other characters"),
         ("secrets: {XLNET_WEBHOOK: {name: 'https://hooks/T0/abc', key: url}}", "its name, never its content"),
+        ("steps: {pretrain: {image: 'x; rm -rf /'}}", "image is 'x; rm -rf /', wanted is REGISTRY/NAME"),
         ("image: 'x; rm -rf /'", "image is 'x; rm -rf /', wanted is REGISTRY/NAME"),
     ],
 )
@@ -204,6 +210,11 @@ def test_settings_of_a_cluster_that_cannot_be_are_one_line(tmp_path, text, messa
     with pytest.raises(UserError, match=re.escape(message)) as caught:
         cluster.read(str(tmp_path / "cluster.yaml"))
     assert "\n" not in str(caught.value)
+
+
+def test_an_image_that_is_given_on_the_command_line_is_that_of_every_step():
+    given = cluster.read(str(SETTINGS)).with_image("example/mine:1")
+    assert {given.image, *(step.image for step in given.steps.values())} == {"example/mine:1", ""}
 
 
 def test_the_picture_of_the_docs_shows_every_step():

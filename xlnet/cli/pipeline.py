@@ -1,7 +1,6 @@
 """`xlnet pipeline`: compile the retraining pipeline, run it here, and run and watch it on a cluster."""
 
 import argparse
-import dataclasses
 from typing import Any
 
 from xlnet.cli.tables import print_table
@@ -108,7 +107,7 @@ def _cluster(parsed: argparse.Namespace) -> Any:
     from pipelines import cluster
 
     found = cluster.read(parsed.cluster)
-    return dataclasses.replace(found, image=cluster.require_image(parsed.image)) if parsed.image else found
+    return found.with_image(parsed.image) if parsed.image else found
 
 
 def _run(parsed: argparse.Namespace) -> None:
