@@ -71,7 +71,9 @@ def _command(verb: str) -> str:
     """The verb with the flags that it cannot do without."""
     parser = Parser()
     VERBS[verb].flags(parser)
-    return " ".join(["xlnet", verb, *(_word(action) for action in parser._actions if action.required)])
+    first = [group._group_actions[0] for group in parser._mutually_exclusive_groups if group.required]
+    wanted = [action for action in parser._actions if action.required or action in first]
+    return " ".join(["xlnet", verb, *map(_word, wanted)])
 
 
 def _word(action: argparse.Action) -> str:

@@ -92,7 +92,10 @@ def test_entities_are_compared_by_their_f1_over_all_sentences(tmp_path):
     """Two found of three, one answered wrongly: 4 / 6; the mean over sentences would be another number."""
     truth = [["B-X", "I-X"], ["B-X", "B-Y"], ["O"]]
     predicted = [["B-X", "I-X"], ["B-X", "O"], ["B-Y"]]
-    lines = [{"words": ["w"] * len(t), "truth": t, "predicted": p} for t, p in zip(truth, predicted, strict=True)]
+    lines = [
+        {"words": ["w"] * len(t), "truth": t, "predicted": p, "confidences": [0.5] * len(t)}
+        for t, p in zip(truth, predicted, strict=True)
+    ]
     one = evaluation(tmp_path / "one", lines, task="token-classification")
     described = json.loads((tmp_path / "one/evaluation.json").read_text())
     (tmp_path / "one/evaluation.json").write_text(json.dumps(described | {"entities": {}}))

@@ -241,6 +241,37 @@ def test_a_regression_is_shown_without_classes(run):
 
 
 @pytest.mark.parametrize(
+    ("kind", "line", "figure"),
+    [
+        (
+            "question-answering",
+            {"question": "who?", "context": "not he", "truth": ["I"], "predicted": "he", "exact": 0.0, "f1": 0.0}
+            | {"answers": [{"text": "he", "probability": 0.9, "start": 4, "end": 6}]},
+            "F1",
+        ),
+        (
+            "token-classification",
+            {"words": ["who?"], "truth": ["B-X"], "predicted": ["O"], "confidences": [0.7]},
+            "F1",
+        ),
+        (
+            "multiple-choice",
+            {"passage": "p", "question": "who?", "options": ["I", "he"], "truth": "A", "predicted": "B"}
+            | {"probabilities": [0.3, 0.7]},
+            "accuracy",
+        ),
+    ],
+)
+def test_every_kind_of_task_is_shown(run, kind, line, figure):
+    evaluation = {"task": kind, "examples": 2, "metrics": {figure.lower(): 0.123, "other": None}, "entities": {}}
+    put_json(run.root / "evaluation/evaluation.json", evaluation)
+    put_lines(run.root / "evaluation/predictions.jsonl", [line])
+    page = run.write().replace("\u202f", " ")
+    assert f"<b>12.3 %</b><span>{figure}, pretrained</span>" in page
+    assert ">who?<" in page
+
+
+@pytest.mark.parametrize(
     ("file", "content"),
     [
         ("data/manifest.json", None),

@@ -6,6 +6,8 @@ from typing import Any
 
 from xlnet import plots, runs, storage
 from xlnet.errors import UserError
+from xlnet.evaluations import errors
+from xlnet.evaluations.stored import Evaluation
 
 ERRORS_SHOWN = 6
 SPENT = ("training", "compile", "validation", "checkpoint", "repeated")  # of a run, in seconds
@@ -86,14 +88,18 @@ def task(found: Task) -> dict[str, Any]:
     lines = runs.read_lines(metrics) if storage.exists(metrics) else []
     predictions = storage.join(found.evaluation, "predictions.jsonl")
     answers = runs.read_lines(predictions) if storage.exists(predictions) else []
+    with runs.intact(storage.join(found.evaluation, "evaluation.json")):
+        told = Evaluation(found.evaluation, evaluation["task"], evaluation, answers)
     with runs.intact(metrics):
         curves = {name: runs.thinned(runs.points(lines, name), most=150) for name in ("loss", "dev_loss")}
     with runs.intact(predictions):
-        errors = runs.worst(answers, limit=ERRORS_SHOWN)
+        worst = errors.worst(told, limit=ERRORS_SHOWN)
         wrong = sum(line["truth"] != line["predicted"] for line in answers)
     with runs.intact(storage.join(found.evaluation, "evaluation.json")):
         return {
             "name": found.name,
+            "main": told.main,
+            "errors_title": errors.title(told.kind),
             "summary": summary,
             "seconds": summary.get("seconds"),
             "task": evaluation["task"],
@@ -103,7 +109,7 @@ def task(found: Task) -> dict[str, Any]:
             "mean": evaluation.get("mean"),
             "per_class": evaluation.get("per_class", []),
             "confusion": _confusion(evaluation),
-            "errors": errors,
+            "errors": worst,
             "wrong": wrong,
             "curves": curves,
             "data": evaluation.get("data"),

@@ -59,21 +59,6 @@ def thinned(curve: Points, *, most: int = 300) -> Points:
     return [(sum(x for x, _ in run) / len(run), sum(y for _, y in run) / len(run)) for run in runs]
 
 
-def worst(predictions: Sequence[dict[str, Any]], *, limit: int) -> list[dict[str, Any]]:
-    """The errors a model was surest of, surest first; of a regression, the largest differences."""
-
-    def size(line: dict[str, Any]) -> float:
-        if "f1" in line:
-            return 1.0 - float(line["f1"])
-        if "probabilities" in line:
-            return max(line["probabilities"]) if line["predicted"] != line["truth"] else 0.0
-        if not isinstance(line["truth"], float):
-            return float(line["predicted"] != line["truth"])
-        return abs(line["predicted"] - line["truth"])
-
-    return [line | {"size": size(line)} for line in sorted(predictions, key=size, reverse=True)[:limit] if size(line)]
-
-
 def checksum(folder: str, *names: str) -> list[tuple[str, str]]:
     """(path inside the folder, SHA-256) of the files that are there."""
     paths = [(name, storage.join(folder, name)) for name in names]

@@ -95,7 +95,8 @@ def tokens(draw: random.Random, answers: random.Random, count: int, skill: float
         words = text(draw, 30).split()
         truth = ["B-BIRD" if word == "birds" else "B-PLACE" if word in ("town", "mat") else "O" for word in words]
         predicted = [label if answers.random() < skill else answers.choice(["O", "B-BIRD"]) for label in truth]
-        lines.append({"line": number + 1, "words": words, "truth": truth, "predicted": predicted})
+        sure = [answers.uniform(0.4, 1) for _ in words]
+        lines.append({"line": number + 1, "words": words, "truth": truth, "predicted": predicted, "confidences": sure})
     return lines, entities.score(*([line[key] for line in lines] for key in ("truth", "predicted")))
 
 

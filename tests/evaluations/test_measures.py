@@ -79,7 +79,7 @@ def test_errors_are_wrong_answers_surest_first(evaluated, kind):
     wrong = scores(found) == 0 if kind == "question-answering" else scores(found) < (kind != "regression")
     assert len(shown) == wrong.sum() > 0
     assert all(entry["truth"] != entry["predicted"] for entry in shown)
-    if kind in ("classification", "multiple-choice", "question-answering"):
+    if kind != "regression":
         sure = [entry["sure"] for entry in shown]
         assert sure == sorted(sure, reverse=True)
 
@@ -100,10 +100,11 @@ def test_an_answer_is_marked_where_it_stands_in_its_context(evaluated):
 
 def test_entities_that_differ_are_told_and_no_others():
     line = {"line": 1, "words": ["Ada", "in", "Rome"], "truth": ["B-PER", "O", "B-LOC"]}
-    line["predicted"] = ["B-PER", "O", "B-ORG"]
+    line |= {"predicted": ["B-PER", "O", "B-ORG"], "confidences": [0.9, 0.8, 0.7]}
     found = Evaluation("", "token-classification", {"entities": {}, "metrics": {}}, [line])
     (entry,) = errors.worst(found, limit=5)
     assert (entry["truth"], entry["predicted"], entry["where"]) == ("Rome (LOC)", "Rome (ORG)", "line 1")
+    assert entry["sure"] == 0.7
 
 
 def test_examples_on_which_two_models_differ_are_counted(evaluated):

@@ -58,20 +58,25 @@ def test_a_challenger_is_compared_with_the_champion_on_its_own_examples(verbs, t
     evaluation(tmp_path / "challenger", 90)
     verbs.does = lambda folder: evaluation(folder, 60)
     made, metrics = output(dsl.Artifact, tmp_path / "made"), output(dsl.Metrics, tmp_path / "metrics")
-    compare.python_func(TASK, str(tmp_path / "champion"), output(dsl.Artifact, tmp_path / "challenger"), made, metrics)
+    challenger, page = output(dsl.Artifact, tmp_path / "challenger"), output(dsl.HTML, tmp_path / "page.html")
+    compare.python_func(TASK, str(tmp_path / "champion"), challenger, made, metrics, page)
     ((verb, *words),) = verbs()
     assert (verb, words[:4]) == ("evaluate", ["--model", f"{tmp_path}/champion/tasks/verbs/model", "--data", "dev.tsv"])
     told = storage.read_json(str(tmp_path / "made/comparison.json"))
     assert (told["first"], told["second"]) == (0.9, 0.6)
     assert metrics.metadata["difference"] == pytest.approx(0.3)
     assert made.metadata == {"task": "verbs", "champion": str(tmp_path / "champion")}
+    assert "Where they differ" in Path(page.path).read_text()
 
 
 @pytest.mark.parametrize("champion", ["", "store/versions/first"])
 def test_a_task_that_no_champion_knows_is_compared_with_nothing(verbs, tmp_path, champion):
+    evaluation(tmp_path / "challenger", 90)
     made, metrics = output(dsl.Artifact, tmp_path / "made"), output(dsl.Metrics, tmp_path / "metrics")
-    compare.python_func(TASK, champion, output(dsl.Artifact, tmp_path / "challenger"), made, metrics)
+    page = output(dsl.HTML, tmp_path / "page.html")
+    compare.python_func(TASK, champion, output(dsl.Artifact, tmp_path / "challenger"), made, metrics, page)
     assert storage.read_json(str(tmp_path / "made/comparison.json")) is None
+    assert "Where they differ" not in Path(page.path).read_text()
     assert verbs() == []
 
 

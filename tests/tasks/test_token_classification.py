@@ -96,6 +96,9 @@ def test_sentences_longer_than_a_row_are_labelled_to_their_end(run):
     found = task.answers(examples, features, predictor.outputs(features.inputs))
     assert [len(answer["predicted"]) for answer in found] == [1, 62, 2]
     assert found[1]["predicted"][-2:] == ["B-NAME", "B-KIND"]
+    for answer in found:
+        assert len(answer["confidences"]) == len(answer["predicted"])
+        assert all(1 / 5 < sure <= 1 for sure in answer["confidences"])
     assert found[1]["entities"] == [
         {"type": "NAME", "first": 60, "end": 61, "text": "Python"},
         {"type": "KIND", "first": 61, "end": 62, "text": "class"},
@@ -128,7 +131,8 @@ def test_columns_are_chosen_by_number_and_labels_may_stand_for_themselves(tmp_pa
     found = task.measure(examples, features, outputs)
     assert found["metrics"] == {"accuracy": pytest.approx(2 / 3)}
     assert found["loss"] == pytest.approx(-(2 * np.log(0.75) + np.log(0.25)) / 3)
-    assert task.answers(examples, features, outputs)[1] == {"predicted": ["NN"]}
+    (answer,) = task.answers(examples, features, outputs)[1:]
+    assert answer == {"predicted": ["NN"], "confidences": [pytest.approx(0.75)]}
     assert task.fields(examples, 1) == {"line": 4, "words": ["class"], "truth": ["NN"]}
 
 

@@ -10,7 +10,9 @@ OF_A_RUN = ("validation", "pretraining", "task", "exported")
 
 def flags(parser: argparse.ArgumentParser) -> None:
     """What the verb takes."""
-    parser.add_argument("--data", metavar="DIR", help="the data set; for a page about a run")
+    subject = parser.add_mutually_exclusive_group(required=True)
+    subject.add_argument("--data", metavar="DIR", help="the data set; for a page about a run")
+    subject.add_argument("--evaluation", metavar="DIR", help="an evaluation of a task; for a page about it alone")
     parser.add_argument("--validation", metavar="DIR", help="the held-out data set")
     parser.add_argument("--pretraining", metavar="DIR", help="the pretraining run")
     parser.add_argument(
@@ -21,7 +23,6 @@ def flags(parser: argparse.ArgumentParser) -> None:
         help="a task's two folders; may repeat",
     )
     parser.add_argument("--exported", metavar="DIR", help="the export")
-    parser.add_argument("--evaluation", metavar="DIR", help="an evaluation of a task; for a page about it alone")
     parser.add_argument("--against", metavar="DIR", help="an evaluation of another model on the same examples")
     parser.add_argument("--title", help="the page's title")
     parser.add_argument("--output", required=True, metavar="FILE", help="the HTML page to write")
@@ -31,8 +32,6 @@ def run(parsed: argparse.Namespace) -> None:
     """What the verb does."""
     from xlnet.errors import UserError
 
-    if (parsed.data is None) == (parsed.evaluation is None):
-        raise UserError("name --data for a page about a run, or --evaluation for one about an evaluation; one of them")
     if parsed.evaluation is None:
         if parsed.against is not None:
             raise UserError("--against needs --evaluation, the evaluation to compare it with")

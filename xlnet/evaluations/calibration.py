@@ -71,7 +71,7 @@ def of_evaluation(evaluation: Evaluation) -> Calibration | None:
 def _told(evaluation: Evaluation, line: dict[str, Any]) -> list[tuple[float, bool]]:
     """The confidence of each answer of an example, and whether it is right."""
     if evaluation.kind == "token-classification":
-        told = zip(line.get("confidences", ()), line["truth"], line["predicted"], strict=False)
+        told = zip(line["confidences"], line["truth"], line["predicted"], strict=True)
         return [(sure, truth == predicted) for sure, truth, predicted in told]
     sure = confidence(evaluation, line)
     is_right = line["exact"] == 1 if evaluation.kind == "question-answering" else line["truth"] == line["predicted"]

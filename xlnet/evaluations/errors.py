@@ -13,18 +13,28 @@ from xlnet.tasks.entities import entities
 
 AROUND = 160  # characters of a context on both sides of an answer
 SHOWN = 400  # characters of a text
+TITLES = {
+    "regression": "Largest errors",
+    "question-answering": "Surest answers that share nothing with the right one",
+    "token-classification": "Sentences with the surest of wrong labels",
+}
 Line = dict[str, Any]
+
+
+def title(kind: str) -> str:
+    """What the worst errors of a kind of task are."""
+    return TITLES.get(kind, "Surest errors")
 
 
 def worst(evaluation: Evaluation, *, limit: int) -> list[Line]:
     """The errors a model was surest of, surest first.
 
     Of numbers the largest differences, of spans the answers that share nothing with a right one, of words the
-    sentences with most wrong labels.
+    sentences with the surest of wrong labels.
     """
     found = scores(evaluation)
     if evaluation.kind == "token-classification":
-        size = np.rint((1 - found) * np.array([len(line["words"]) for line in evaluation.answers]))
+        size = np.array([_surest_wrong(line) for line in evaluation.answers])
     elif evaluation.kind == "regression":
         size = -found
     else:
@@ -42,7 +52,8 @@ def shown(evaluation: Evaluation, row: int) -> Line:
     if evaluation.kind == "question-answering":
         return common | _span(line)
     if evaluation.kind == "token-classification":
-        return common | {"parts": [("", _cut(" ".join(line["words"])))], **_labels(line, evaluation.are_entities)}
+        text = [("", _cut(" ".join(line["words"])))]
+        return common | {"sure": _surest_wrong(line) or None, "parts": text, **_labels(line, evaluation.are_entities)}
     if evaluation.kind == "multiple-choice":
         return common | _choice(line)
     truth, predicted = line["truth"], line["predicted"]
@@ -83,6 +94,12 @@ def _choice(line: Line) -> Line:
     options = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", line["options"], strict=False))
     told = {name: f"{line[name]}: {options.get(line[name], '')}" for name in ("truth", "predicted")}
     return {"parts": [("", _cut(line["question"])), ("passage", _cut(line["passage"]))], **told}
+
+
+def _surest_wrong(line: Line) -> float:
+    """The highest confidence of a wrong label; 0 where all are right."""
+    told = zip(line["confidences"], line["truth"], line["predicted"], strict=True)
+    return max((float(sure) for sure, truth, predicted in told if truth != predicted), default=0.0)
 
 
 def _labels(line: Line, are_entities: bool) -> Line:

@@ -98,8 +98,8 @@ def _of_one(evaluation: Evaluation) -> dict[str, Any]:
         "examples": len(evaluation.answers),
         "cut": described.get("cut_examples"),
         "baseline": described.get("majority") or described.get("mean") or {},
+        "errors_title": errors.title(evaluation.kind),
         "errors": errors.worst(evaluation, limit=ERRORS_SHOWN),
-        "main": measures(evaluation)[0].name,
     }
 
 

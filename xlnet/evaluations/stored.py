@@ -15,7 +15,7 @@ FIELDS: dict[str, dict[str, Any]] = {  # of a line of the predictions, by kind o
         **{"question": str, "context": str, "truth": list, "predicted": str, "answers": list},
         **{"exact": float | int, "f1": float | int},
     },
-    "token-classification": {"words": list, "truth": list, "predicted": list},
+    "token-classification": {"words": list, "truth": list, "predicted": list, "confidences": list},
 }
 
 
@@ -64,6 +64,13 @@ class Evaluation:
         return found
 
     @property
+    def main(self) -> str:
+        """The metric that models are compared by."""
+        if self.kind == "token-classification":
+            return "f1" if self.are_entities else "accuracy"
+        return {"regression": "pearson", "question-answering": "f1"}.get(self.kind, "accuracy")
+
+    @property
     def has_nulls(self) -> bool:
         """Whether it is of questions that may have no answer."""
         return "has_answer_f1" in self.metrics
@@ -79,7 +86,7 @@ def _check(answer: dict[str, Any], kind: str, *, where: str) -> None:
         if not isinstance(answer.get(name), wanted):
             found = f"{answer[name]!r:.40} as" if name in answer else "no"
             raise UserError(f"{where} has {found} {name!r}, it is no answer of {kind}; evaluate again")
-    if kind == "token-classification" and not len(answer["words"]) == len(answer["truth"]) == len(answer["predicted"]):
+    if kind == "token-classification" and len({len(answer[name]) for name in FIELDS[kind]}) > 1:
         raise UserError(f"{where} has not one label for each word; evaluate again")
 
 

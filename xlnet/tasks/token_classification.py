@@ -92,12 +92,12 @@ class TokenClassification(Task):
         return np.pad(outputs, ((0, 0), (self.sequence_length - length, 0), (0, 0)))
 
     def answers(self, examples: Sentences, features: Features, outputs: NDArray[np.float32]) -> list[dict[str, Any]]:
-        """The label of each word, and the entities that they tell. See `Task`."""
-        labels = self._labels(features, outputs)
+        """The label of each word with its probability, and the entities that they tell. See `Task`."""
+        labels, confidences = self._labels(features, outputs), self._confidences(features, outputs)
         found = []
         for row in range(len(examples)):
             predicted = list(examples.of(row, labels))
-            answer: dict[str, Any] = {"predicted": predicted}
+            answer: dict[str, Any] = {"predicted": predicted, "confidences": list(examples.of(row, confidences))}
             if self.are_entities:
                 words = examples.of(row, examples.words)
                 answer["entities"] = [
@@ -110,6 +110,12 @@ class TokenClassification(Task):
     def _labels(self, features: Features, outputs: NDArray[np.float32]) -> list[str]:
         """The likeliest label of every word."""
         return [self.head["classes"][number] for number in features.notes.of_words(outputs).argmax(axis=-1)]
+
+    def _confidences(self, features: Features, outputs: NDArray[np.float32]) -> list[float]:
+        """The probability of the likeliest label of every word."""
+        logits = features.notes.of_words(outputs).astype(np.float64)
+        found: list[float] = (1 / np.exp(logits - logits.max(axis=-1, keepdims=True)).sum(axis=-1)).tolist()
+        return found
 
     def measure(self, examples: Sentences, features: Features, outputs: NDArray[np.float32]) -> dict[str, Any]:
         """Of entities precision, recall and F1, as conlleval has them, and the accuracy over words. See `Task`."""
