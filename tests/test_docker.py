@@ -1,4 +1,5 @@
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -147,6 +148,47 @@ def test_another_content_or_base_is_another_name(building, monkeypatch):
     monkeypatch.setattr(building, "copied", lambda dockerfile: [ROOT / "LICENSE"])
     names.add(building.content(image, one))
     assert len(names) == 4
+
+
+DOCKER = """#!{python}
+import json, sys
+words = sys.argv[1:]
+with open({log!r}, "a") as log:
+    log.write(json.dumps(words) + "\\n")
+if words[:2] == ["image", "inspect"]:
+    print(json.dumps([{{"Id": "sha256:" + "1" * 64, "RepoDigests": {digests}}}]))
+if words[0] == "run":
+    print("{{}}")
+"""
+
+
+@pytest.mark.parametrize("digests", [["python@sha256:" + "2" * 64], []])
+def test_an_image_is_built_on_its_base_by_digest_and_pushed_by_its_full_name_only(
+    building, monkeypatch, tmp_path, capfd, digests
+):
+    """With a `docker` that only writes down what it is asked; a base that was in no registry has no digest."""
+    program, log = tmp_path / "docker", tmp_path / "log"
+    program.write_text(DOCKER.format(python=sys.executable, log=str(log), digests=json.dumps(digests)))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    arguments = ["--registry", "example.org/team", "--bills", str(tmp_path / "bills"), "--push", "xlnet-trainer-gpu"]
+    assert building.main(arguments) == 0
+    name = capfd.readouterr().out.strip()
+    assert re.fullmatch(rf"example.org/team/xlnet-trainer-gpu:{building.version()}-[0-9a-f]{{12}}", name)
+    asked = [json.loads(line) for line in log.read_text().splitlines()]
+    (build,) = [words for words in asked if words[0] == "build"]
+    assert build[:5] == ["build", "--file", "docker/xlnet.Dockerfile", "--target", "trainer-gpu"]
+    assert f"--build-arg=BASE_IMAGE={(digests or [building.BASE])[0]}" in build
+    assert build[build.index("--tag") + 1] == name
+    assert [words for words in asked if words[0] == "push"] == [["push", name]]
+    assert (tmp_path / "bills/xlnet-trainer-gpu.cdx.json").read_text() == "{}\n"
+
+
+def test_an_image_that_is_none_is_one_line(building, capsys):
+    with pytest.raises(SystemExit) as caught:
+        building.main(["xlnet-pipeline"])
+    assert caught.value.code == 2
+    assert "there is no image xlnet-pipeline; there are xlnet-pipelines, " in capsys.readouterr().err
 
 
 def test_every_image_of_the_project_is_without_root_but_those_that_dataflow_runs():
