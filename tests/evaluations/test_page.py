@@ -62,6 +62,21 @@ def test_a_model_that_is_always_right_and_few_examples_have_pages(evaluated, tmp
         assert "<h1>" in page_of(tmp_path, evaluation=evaluated(kind, count=2, name=f"two-{kind}"))
 
 
+def test_a_model_that_answers_the_same_number_to_all_has_no_correlation(evaluated, tmp_path):
+    folder = evaluated("regression")
+    shutil.copytree(folder, tmp_path / "constant")
+    path = tmp_path / "constant/predictions.jsonl"
+    lines = [json.loads(line) | {"predicted": 2.0} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    described = json.loads((tmp_path / "constant/evaluation.json").read_text())
+    described["metrics"] |= {"pearson": None, "spearman": None}
+    (tmp_path / "constant/evaluation.json").write_text(json.dumps(described))
+    for one, other in ((folder, tmp_path / "constant"), (tmp_path / "constant", folder)):
+        page = page_of(tmp_path, evaluation=str(one), against=str(other))
+        assert "nan" not in page
+        assert "–" in page
+
+
 def test_nothing_of_the_inputs_becomes_markup(evaluated, tmp_path):
     for kind in KINDS:
         folder = evaluated(kind, skill=0.0, name=kind)

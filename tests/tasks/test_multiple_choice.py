@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from xlnet import storage
+from xlnet.evaluations.measures import measures
+from xlnet.evaluations.stored import Evaluation
 from xlnet.model.config import ModelConfig
 from xlnet.serving.predictor import Predictor
 from xlnet.tasks import race, registry
@@ -79,6 +81,7 @@ def test_the_evaluation_tells_accuracy_by_level_and_a_prediction_for_each_questi
     assert all(len(line["probabilities"]) == len(line["options"]) for line in lines)
     assert all(sum(line["probabilities"]) == pytest.approx(1) for line in lines)
     assert lines[0]["place"] == "high/0.txt: question 1"
+    assert measures(Evaluation.read(f"{folder}/evaluation"))[0].of() == 1.0
 
 
 def test_a_model_answers_objects_as_it_answers_files(run):

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from xlnet.errors import UserError
+from xlnet.evaluations.measures import measures
+from xlnet.evaluations.stored import Evaluation
 from xlnet.model.config import ModelConfig
 from xlnet.serving.export import export
 from xlnet.serving.predictor import Predictor
@@ -82,6 +84,8 @@ def test_the_evaluation_tells_f1_by_type_and_the_labels_of_every_word(run):
     entity = next(entity for line in lines for entity in line["entities"] if entity["type"] == "NAME")
     assert set(entity["text"].split()) <= {"Python", "object"}
     assert entity["end"] - entity["first"] == len(entity["text"].split())
+    for measure in measures(Evaluation.read(f"{folder}/evaluation")):
+        assert measure.of() == pytest.approx(found["metrics"][measure.name])
 
 
 def test_sentences_longer_than_a_row_are_labelled_to_their_end(run):

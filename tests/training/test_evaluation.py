@@ -8,6 +8,8 @@ import pytest
 
 from xlnet import storage
 from xlnet.errors import UserError
+from xlnet.evaluations.measures import measures
+from xlnet.evaluations.stored import Evaluation
 from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import save_model
 from xlnet.model.config import ModelConfig
@@ -82,6 +84,8 @@ def test_metrics_are_those_of_the_predictions_beside_them(model, data, tmp_path)
     assert result["confusion"] == expected
     loss = -np.mean([np.log(line["probabilities"][HEAD["classes"].index(line["truth"])]) for line in lines])
     assert result["loss"] == pytest.approx(loss)
+    for measure in measures(Evaluation.read(output)):
+        assert measure.of() == pytest.approx(result["metrics"][measure.name])
     for line in lines:
         assert sum(line["probabilities"]) == pytest.approx(1)
         assert line["predicted"] == HEAD["classes"][int(np.argmax(line["probabilities"]))]
@@ -108,6 +112,8 @@ def test_regression_is_measured_in_its_own_way(data, tmp_path, golden):
     assert [line["truth"] for line in lines] == truth.tolist()
     assert result["metrics"]["mean_squared_error"] == pytest.approx(np.mean((values - truth) ** 2), rel=1e-5)
     assert result["metrics"]["pearson"] == pytest.approx(np.corrcoef(values, truth)[0, 1], abs=1e-5)
+    for measure in measures(Evaluation.read(str(tmp_path / "out"))):
+        assert measure.of() == pytest.approx(result["metrics"][measure.name])
     assert result["mean"]["mean_squared_error"] == pytest.approx(np.var(truth))
     assert "confusion" not in result
 

@@ -6,6 +6,8 @@ import random
 import pytest
 
 from xlnet import vocab
+from xlnet.evaluations.measures import measures
+from xlnet.evaluations.stored import Evaluation
 from xlnet.model.config import ModelConfig
 from xlnet.serving.predictor import Predictor
 from xlnet.training.evaluation import evaluate
@@ -91,3 +93,5 @@ def test_the_model_takes_the_best_threshold_along_and_is_evaluated_with_it(run, 
         assert line["context"][best["start"] : best["end"]] == best["text"]
     exact = sum(line["predicted"] in (line["truth"] or [""]) for line in lines) / 60
     assert result["metrics"]["exact"] == pytest.approx(exact)
+    for measure in measures(Evaluation.read(str(tmp_path / "dev"))):
+        assert measure.of() == pytest.approx(result["metrics"][measure.name])

@@ -118,7 +118,7 @@ def _metrics(first: Evaluation, second: Evaluation | None = None, *, resamples: 
                 "value": value,
                 "interval": None if measure is None else _interval(measure, slice(None), resamples),
                 "other": None if second is None else second.metrics.get(name),
-                "compared": found,
+                "compared": found if found is not None and math.isfinite(found.difference) else None,
             }
         )
     order = [*known, *first.metrics]
