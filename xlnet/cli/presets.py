@@ -12,7 +12,12 @@ def job_flags(parser: argparse.ArgumentParser) -> None:
     """What a verb takes that reads text with a Beam job."""
     parser.add_argument("files", nargs="+", metavar="FILE", help=FILES)
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="local worker processes (default 1)")
-    parser.add_argument(
+    beam_flag(parser)
+
+
+def beam_flag(flags: argparse._ActionsContainer) -> None:
+    """The flag that hands options to Beam; `flags` is a parser or a group of one."""
+    flags.add_argument(
         "--beam",
         action="append",
         default=[],

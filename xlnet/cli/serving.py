@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from xlnet.cli.presets import beam_flag
+
 INTERVAL = 10.0  # seconds between two lines of progress
 
 
@@ -31,13 +33,7 @@ def job_flags(parser: argparse.ArgumentParser) -> None:
         "Beam", "with one of these, --input may be a glob, and --output is a folder of parts"
     )
     job.add_argument("--workers", type=int, metavar="N", help="local worker processes")
-    job.add_argument(
-        "--beam",
-        action="append",
-        default=[],
-        metavar="OPTION",
-        help="a Beam option, e.g. --beam=--runner=DataflowRunner",
-    )
+    beam_flag(job)
 
 
 def is_job(parsed: argparse.Namespace) -> bool:

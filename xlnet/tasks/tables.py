@@ -104,7 +104,7 @@ def _select_cells(
         return
     line, names = first
     named = not all(column.isdecimal() for column in columns) if header is None else header
-    places = [place(f"{path}:{line}", column, names if named else None, len(names)) for column in columns]
+    places = [_place(f"{path}:{line}", column, names if named else None, len(names)) for column in columns]
     if not named:
         yield line, [names[index] for index in places]
     for line, cells in rows:
@@ -119,7 +119,7 @@ def _select_cells(
         yield line, [cells[index] for index in places]
 
 
-def place(where: str, column: str, names: list[str] | None, width: int) -> int:
+def _place(where: str, column: str, names: list[str] | None, width: int) -> int:
     """The index of a column, by its name in the header (None: there is none) or by number, in rows of that width.
 
     Raises UserError, which begins with `where`, when it is not there, or there twice.
