@@ -46,7 +46,12 @@ def products(sizes: Sizes) -> float:
     shared = {field.name for field in fields(ModelConfig)} & {field.name for field in fields(Sizes)}
     config = ModelConfig(**{name: getattr(sizes, name) for name in shared})
     return flops.of_step(
-        config, rows=sizes.batch, length=sizes.length, memory=sizes.memory, predictions=sizes.predictions
+        config,
+        rows=sizes.batch,
+        length=sizes.length,
+        memory=sizes.memory,
+        predictions=sizes.predictions,
+        boundary=sizes.reuse,
     )
 
 

@@ -4,13 +4,14 @@ import os
 import sys
 import tempfile
 
-from xlnet import compilation_cache
+from xlnet import allocation, compilation_cache
 
 
 def load() -> None:
     """Import Keras now. What the import writes to stderr is shown only if it fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     compilation_cache.use()
+    allocation.keep()
     sys.stderr.flush()
     shown = os.dup(2)
     with tempfile.TemporaryFile() as aside:

@@ -28,8 +28,17 @@ def test_the_benchmarks_count_the_same_operations():
     config = ModelConfig(
         layers=sizes.layers, model_dim=512, heads=8, head_dim=64, feedforward_dim=2048, vocab_size=8000
     )
-    assert products(sizes) == flops.of_step(config, rows=4, length=512, memory=384, predictions=85)
-    assert products(sizes) == 244_711_161_856.0
+    assert products(sizes) == flops.of_step(config, rows=4, length=512, memory=384, predictions=85, boundary=256)
+
+
+def test_what_no_position_of_a_half_can_see_is_not_counted():
+    """Once a layer but for the last: 256 x 256 pairs, for contents, values and distances."""
+    config = ModelConfig(layers=2, heads=2, head_dim=8)
+    whole, halved = (
+        flops.of_step(config, rows=3, length=512, memory=384, predictions=85, boundary=boundary)
+        for boundary in (0, 256)
+    )
+    assert whole - halved == 2 * 3 * 3 * 16 * 256 * (3 * 256)
 
 
 def test_the_operations_double_with_the_rows():

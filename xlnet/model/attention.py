@@ -1,15 +1,21 @@
 """Attention with relative positions, segments and memory, as functions of arrays.
 
-Inside attention the axes are [X, H, C, length, d]: X directions (forward, backward), H heads, C rows a direction.
-Then every product is a batched matrix product over leading axes, the position keys [X, H, R, d] are shared by the
-C rows without being repeated, and only small arrays are ever transposed.
+Inside attention the axes are [H, X, C, length, d]: H heads, X directions (forward, backward), C rows a direction.
+Then every product is a batched matrix product over leading axes, the position keys [H, X, R, d] are shared by the
+C rows without being repeated, only small arrays are ever transposed, and all of it holds for a single head, without
+the first axis.
 Source: Yang et al. 2019, sections 2.3 and 2.5; reference modeling.py, `rel_attn_core`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from keras import ops
+
+from xlnet.model.positions import shift, shift_from
+from xlnet.model.query_blocks import Block
 
 MASKED = -1e30  # added, not assigned: where nothing is visible the reference attends to everything alike
 
@@ -26,43 +32,83 @@ class Biases(NamedTuple):
     segment_contrast: Any
 
 
-class View(NamedTuple):
+@dataclass(frozen=True)
+class View:
     """How one stream looks at the keys; None: no such thing.
 
-    masked: bool [X, 1, C, Q, K], True where a key must not be seen.
-    other_segment: bool [X, 1, C, Q, K], True where query and key lie in different segments.
-    starts: int [X, 1, C, Q], the column of `shift_from` for queries that are not the positions 0, 1, 2, ...
+    masked: bool [X, C, Q, K], True where a key must not be seen.
+    other_segment: bool [X, C, Q, K], True where query and key lie in different segments.
+    starts: int [X, C, Q], the column of `shift_from` for queries that are not the positions 0, 1, 2, ...
+    blocks: of the queries, where they are those positions; None: one of all queries and all keys.
     """
 
-    masked: Any
-    other_segment: Any
-    starts: Any
+    masked: Any = None
+    other_segment: Any = None
+    starts: Any = None
+    blocks: tuple[Block, ...] | None = None
+
+    def of(self, block: Block) -> "View":
+        """What the queries of a block see."""
+        masked, other = (
+            None if pairs is None else pairs[..., block.first : block.last, : block.keys]
+            for pairs in (self.masked, self.other_segment)
+        )
+        return View(masked, other)
 
 
 def split_rows(values: Any, *, directions: int) -> Any:
-    """[B, ...] with rows alternating between directions -> [X, 1, C, ...]."""
+    """[B, ...] with rows alternating between directions -> [X, C, ...]."""
     _, *rest = ops.shape(values)
     if directions == 1:
-        return values[None, None]
+        return values[None]
     split = ops.reshape(values, (-1, directions, *rest))
-    return ops.transpose(split, (1, 0, *range(2, 2 + len(rest))))[:, None]
+    return ops.transpose(split, (1, 0, *range(2, 2 + len(rest))))
 
 
 def to_heads(hidden: Any, kernel: Any, *, directions: int) -> Any:
-    """[B, L, D] through a kernel [D, H, d] -> [X, H, C, L, d]."""
+    """[B, L, D] through a kernel [D, H, d] -> [H, X, C, L, d]."""
     length = ops.shape(hidden)[1]
     depth, heads, head_dim = kernel.shape
     projected = ops.matmul(hidden, ops.reshape(kernel, (depth, heads * head_dim)))
     split = ops.reshape(projected, (-1, directions, length, heads, head_dim))
-    return ops.transpose(split, (1, 3, 0, 2, 4))
+    return ops.transpose(split, (3, 1, 0, 2, 4))
 
 
 def from_heads(values: Any, kernel: Any) -> Any:
-    """[X, H, C, L, d] through a kernel [D, H, d] -> [B, L, D]."""
+    """[H, X, C, L, d] through a kernel [D, H, d] -> [B, L, D]."""
     length = ops.shape(values)[3]
     depth, heads, head_dim = kernel.shape
-    joined = ops.reshape(ops.transpose(values, (2, 0, 3, 1, 4)), (-1, length, heads * head_dim))
+    joined = ops.reshape(ops.transpose(values, (2, 1, 3, 0, 4)), (-1, length, heads * head_dim))
     return ops.matmul(joined, ops.transpose(ops.reshape(kernel, (depth, heads * head_dim))))
+
+
+def attend(
+    queries: Any, keys: Any, values: Any, position_keys: Any, biases: Biases, *, view: View, drop: Callable[[Any], Any]
+) -> Any:
+    """What the queries [H, X, C, Q, d] find in keys and values [H, X, C, K, d] -> [H, X, C, Q, d].
+
+    position_keys [H, X, R, d]: of the distances from K down. `drop`: the dropout of the weights.
+    """
+    length, width = ops.shape(queries)[-2], ops.shape(keys)[-2]
+    if view.starts is not None:
+        place: Callable[[Any], Any] = partial(shift_from, starts=view.starts, keys=width)
+    else:
+        place = partial(shift, keys=width)
+    if view.blocks is None:
+        scores = relative_scores(queries, keys, position_keys, biases=biases, view=view, place=place)
+        return weigh(scores, values, drop=drop)
+    found = []
+    for block in view.blocks:
+        scores = relative_scores(
+            queries[..., block.first : block.last, :],
+            keys[..., : block.keys, :],
+            position_keys[..., length - block.last :, :][..., : block.distances, :],
+            biases=biases,
+            view=view.of(block),
+            place=partial(shift, keys=block.keys),
+        )
+        found.append(weigh(scores, values[..., : block.keys, :], drop=drop))
+    return ops.concatenate(found, axis=-2)
 
 
 def relative_scores(
@@ -74,21 +120,21 @@ def relative_scores(
     view: View,
     place: Callable[[Any], Any],
 ) -> Any:
-    """Scores [X, H, C, Q, K] before the softmax, in float32.
+    """Scores [H, X, C, Q, K] before the softmax, in float32.
 
-    queries [X, H, C, Q, d], keys [X, H, C, K, d], position_keys [X, H, R, d]; `place` brings the position scores
-    [X, H, C, Q, R] to the keys. The score of "the same segment" is the same for all keys of a query, which a
+    queries [H, X, C, Q, d], keys [H, X, C, K, d], position_keys [H, X, R, d]; `place` brings the position scores
+    [H, X, C, Q, R] to the keys. The score of "the same segment" is the same for all keys of a query, which a
     softmax does not see, so only the contrast of the two segment keys is added.
     """
-    directions, heads, rows, length, head_dim = ops.shape(queries)
+    *outer, rows, length, head_dim = ops.shape(queries)
     scale = head_dim**-0.5
     content = ops.matmul(_biased(queries, biases.content) * scale, ops.swapaxes(keys, -1, -2))
-    by_position = ops.reshape(_biased(queries, biases.position) * scale, (directions, heads, rows * length, head_dim))
+    by_position = ops.reshape(_biased(queries, biases.position) * scale, (*outer, rows * length, head_dim))
     distant = ops.matmul(by_position, ops.swapaxes(position_keys, -1, -2))
-    encodings = ops.shape(position_keys)[2]
-    scores = content + place(ops.reshape(distant, (directions, heads, rows, length, encodings)))
+    encodings = ops.shape(position_keys)[-2]
+    scores = content + place(ops.reshape(distant, (*outer, rows, length, encodings)))
     if view.other_segment is not None:
-        contrast = biases.segment_contrast[:, None, None, :] * scale
+        contrast = biases.segment_contrast[..., None, None, None, :] * scale
         other = ops.sum(_biased(queries, biases.segment) * contrast, axis=-1, keepdims=True)
         scores = scores + ops.where(view.other_segment, other, 0)
     scores = ops.cast(scores, "float32")
@@ -107,4 +153,4 @@ def weigh(scores: Any, values: Any, *, drop: Callable[[Any], Any]) -> Any:
 
 
 def _biased(queries: Any, bias: Any) -> Any:
-    return queries + bias[:, None, None, :]
+    return queries + bias[..., None, None, None, :]

@@ -108,13 +108,15 @@ class Backbone(keras.layers.Layer):
         memory_padding: Any = None,
         memory_length: int | None = None,
         reuse_length: int | None = None,
+        boundary: int = 0,
         training: bool | None = None,
     ) -> tuple[Any, list[Any]]:
         """The query stream at the targets, for pretraining -> (query output [B, T, D], new memories).
 
         visible bool [B, L, L]; query_visible bool [B, T, L], its rows at target_positions int [B, T]; target_mask
         [B, T], 0 where a target is padding. With target_positions None the query stream runs over all positions
-        and target_mask [B, L] says which of them hide their piece; the others show it.
+        and target_mask [B, L] says which of them hide their piece; the others show it. boundary: no position before it
+        sees one from it on, so that these pairs need not be computed (0: there is none).
         The content stream of the last layer is not computed: nothing reads it.
         """
         return self(
@@ -126,6 +128,7 @@ class Backbone(keras.layers.Layer):
             memory_length=memory_length,
             reuse_length=reuse_length,
             targets=Targets(query_visible, target_positions, target_mask),
+            boundary=boundary,
             training=training,
         )
 
@@ -141,6 +144,7 @@ class Backbone(keras.layers.Layer):
         memory_length: int | None = None,
         reuse_length: int | None = None,
         targets: Targets | None = None,
+        boundary: int = 0,
         training: bool | None = None,
     ) -> tuple[Any, list[Any]]:
         """pieces int [B, L] -> (output [B, L, D], new memories: [B, M', D] a layer, or [] without memory_length).
@@ -148,13 +152,15 @@ class Backbone(keras.layers.Layer):
         segments int [B, L]; padding [B, L], 1 or True at padding; visible bool [B, L, L]; memories: [B, M, D] a
         layer; memory_padding bool [B, M], True where they hold nothing (None: they are full). The new memories are the
         last `memory_length` of the memories and the layer's input, of which only the first `reuse_length` positions if
-        given; no gradient flows into them.
+        given; no gradient flows into them. boundary: see `two_stream`.
         """
         training = bool(training)
         held = 0 if not memories else ops.shape(memories[0])[1]
         length = ops.shape(pieces)[1]
         padding = over_keys(padding, memory_padding if held else None, length=length, memory_length=held)
-        about_all = self._views(segments, visible, padding=padding, length=length, held=held, targets=targets)
+        about_all = self._views(
+            segments, visible, padding=padding, length=length, held=held, targets=targets, boundary=boundary
+        )
         about_all["table"] = self._table(length, held, training=training)
         # A gather from the plain variable would hand the optimizer a sparse gradient, with repeated rows.
         content = ops.take(ops.convert_to_tensor(self.word_embedding) * 1.0, pieces, axis=0)
@@ -178,13 +184,21 @@ class Backbone(keras.layers.Layer):
         return self._drop(content if targets is None else query, training=training), new_memories
 
     def _views(
-        self, segments: Any, visible: Any, *, padding: Any, length: Any, held: Any, targets: Targets | None
+        self,
+        segments: Any,
+        visible: Any,
+        *,
+        padding: Any,
+        length: Any,
+        held: Any,
+        targets: Targets | None,
+        boundary: int,
     ) -> dict[str, Any]:
         """What the streams see, the same in every layer."""
         is_causal = self.config.attention == "uni"
         history = causal(length, held, same_length=self.config.same_length) if is_causal else None
         about = {"padding": padding, "history": history, "memory_length": held, "directions": self.directions}
-        views: dict[str, Any] = {"content_view": content_view(segments, visible, **about)}
+        views: dict[str, Any] = {"content_view": content_view(segments, visible, boundary=boundary, **about)}
         if targets is not None:
             views["query_view"] = query_view(segments, targets.visible, positions=targets.positions, **about)
             views["target_mask"] = None if targets.positions is None else targets.mask

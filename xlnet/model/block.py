@@ -5,17 +5,17 @@ Both streams share every weight. Source: Yang et al. 2019, section 2.2; referenc
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
 
-from xlnet.model.attention import Biases, View, from_heads, relative_scores, to_heads, weigh
+from xlnet.model.attention import Biases, View, attend, from_heads, to_heads
 from xlnet.model.config import LAYER_NORM_EPSILON, ModelConfig
 from xlnet.model.dropout import Draws, dropout
-from xlnet.model.positions import position_keys, shift, shift_from
+from xlnet.model.positions import position_keys
 
 
 class Block(keras.layers.Layer):
@@ -124,14 +124,14 @@ class Block(keras.layers.Layer):
         )
 
     def keys_and_values(self, hidden: Any) -> tuple[Any, Any]:
-        """[B, L, D] -> keys and values, [X, H, C, L, d] each."""
+        """[B, L, D] -> keys and values, [H, X, C, L, d] each."""
         keys, values = (
             to_heads(hidden, self._weight(f"rel_attn/{role}/kernel"), directions=self.directions) for role in "kv"
         )
         return keys, values
 
     def position_keys(self, table: tuple[Any, Any]) -> Any:
-        """Sines and cosines of `distance_table` -> the keys of distances [X, H, R, d]."""
+        """Sines and cosines of `distance_table` -> the keys of distances [H, X, R, d]."""
         return position_keys(*table, self._weight("rel_attn/r/kernel"), directions=self.directions)
 
     def attend(
@@ -181,13 +181,8 @@ class Block(keras.layers.Layer):
         draws: Draws | None,
     ) -> Any:
         queries = to_heads(stream, self._weight("rel_attn/q/kernel"), directions=self.directions)
-        width = ops.shape(keys)[3]
-        place: Callable[[Any], Any] = (
-            partial(shift, keys=width) if view.starts is None else partial(shift_from, starts=view.starts, keys=width)
-        )
-        scores = relative_scores(queries, keys, distant, biases=biases, view=view, place=place)
         drop = partial(_drop, rate=self.config.attention_dropout, draws=draws)
-        return self._join(weigh(scores, values, drop=drop))
+        return self._join(attend(queries, keys, values, distant, biases, view=view, drop=drop))
 
     def _finish(self, stream: Any, seen: Any, *, draws: Draws | None) -> Any:
         drop = partial(_drop, rate=self.config.dropout, draws=draws)

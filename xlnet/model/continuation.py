@@ -21,14 +21,14 @@ from xlnet.model.visibility import causal, content_view, over_keys
 class ReadText(keras.layers.Layer):
     """What is kept of the last `memory_length` pieces of some rows of text, `longest` of which are read at a time.
 
-    `keys` and `values` [1, H, rows, memory_length, d] a layer; `held`, how many of them hold something.
+    `keys` and `values` [H, 1, rows, memory_length, d] a layer; `held`, how many of them hold something.
     """
 
     def __init__(self, backbone: Backbone, *, rows: int, memory_length: int, longest: int):
         super().__init__(name="read_text", dtype=backbone.dtype_policy)
         config = backbone.config
         self.rows, self.memory_length, self.longest = rows, memory_length, longest
-        shape = (1, config.heads, rows, memory_length, config.head_dim)
+        shape = (config.heads, 1, rows, memory_length, config.head_dim)
         kept = {"initializer": "zeros", "trainable": False, "dtype": backbone.compute_dtype}
         self.keys = [self.add_weight(name=f"keys_{layer}", shape=shape, **kept) for layer in range(config.layers)]
         self.values = [self.add_weight(name=f"values_{layer}", shape=shape, **kept) for layer in range(config.layers)]
@@ -116,8 +116,8 @@ class Continuation(keras.Model):
             memory_length=text.memory_length,
             directions=1,
         )
-        starts = ops.zeros((1, 1, text.rows, 1), dtype="int32")  # the greatest distance is that to the first key
-        return content, View(unused[None, None, :, None, :], None, starts)
+        starts = ops.zeros((1, text.rows, 1), dtype="int32")  # the greatest distance is that to the first key
+        return content, View(unused[None, :, None, :], None, starts)
 
     def _distant(self, layer: int) -> Any:
         """The keys of the distances from `length` pieces: a part of those from the longest."""

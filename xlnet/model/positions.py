@@ -25,12 +25,12 @@ def distance_table(
 
 
 def position_keys(sines: Any, cosines: Any, kernel: Any, *, directions: int) -> Any:
-    """[R, D/2] twice and a kernel [D, H, d] -> keys [X, H, R, d], X = 1 (forward) or 2 (forward, backward)."""
+    """[R, D/2] twice and a kernel [D, H, d] -> keys [H, X, R, d], X = 1 (forward) or 2 (forward, backward)."""
     half = ops.shape(sines)[-1]
     odd = ops.tensordot(sines, kernel[:half], axes=1)
     even = ops.tensordot(cosines, kernel[half:], axes=1)
     keys = [even + odd] if directions == 1 else [even + odd, even - odd]
-    return ops.transpose(ops.stack(keys), (0, 2, 1, 3))
+    return ops.transpose(ops.stack(keys), (2, 0, 1, 3))
 
 
 def shift(scores: Any, *, keys: Any) -> Any:
@@ -41,7 +41,7 @@ def shift(scores: Any, *, keys: Any) -> Any:
 
 
 def shift_from(scores: Any, starts: Any, *, keys: int) -> Any:
-    """[X, H, C, T, R] -> [X, H, C, T, keys]: row t begins at column `starts` (int [X, 1, C, T])."""
+    """[H, X, C, T, R] -> [H, X, C, T, keys]: row t begins at column `starts` (int [X, C, T])."""
 
     encodings = ops.shape(scores)[-1]
 
@@ -66,7 +66,7 @@ def shift_from(scores: Any, starts: Any, *, keys: int) -> Any:
 
 
 def _gather(values: Any, columns: Any) -> Any:
-    """[X, H, C, T, n] at the columns [X, 1, C, T, m] -> [X, H, C, T, m]."""
+    """[H, X, C, T, n] at the columns [X, C, T, m] -> [H, X, C, T, m]."""
     *outer, width = ops.shape(values)
     rows = ops.reshape(ops.arange(_product(outer), dtype="int32"), (*outer, 1))
     return ops.take(ops.reshape(values, (-1,)), rows * width + columns, axis=0)

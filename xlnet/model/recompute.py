@@ -12,7 +12,7 @@ def recomputed(run: Callable[..., list[Any]], given: dict[str, Any]) -> list[Any
     learned = [
         place
         for place, leaf in enumerate(leaves)
-        if leaf is not None and keras.backend.is_float_dtype(keras.backend.standardize_dtype(leaf.dtype))
+        if hasattr(leaf, "dtype") and keras.backend.is_float_dtype(keras.backend.standardize_dtype(leaf.dtype))
     ]
 
     def again(*arrays: Any) -> list[Any]:

@@ -5,10 +5,12 @@ Source: reference modeling.py, `transformer_xl` and `_create_mask`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from keras import ops
 
+from xlnet.model import query_blocks
 from xlnet.model.attention import View, split_rows
 
 
@@ -39,18 +41,32 @@ def over_keys(padding: Any, memory_padding: Any, *, length: Any, memory_length: 
 
 
 def content_view(
-    segments: Any, visible: Any, *, padding: Any, history: Any, memory_length: Any, directions: int
+    segments: Any,
+    visible: Any,
+    *,
+    padding: Any,
+    history: Any,
+    memory_length: Any,
+    directions: int,
+    boundary: int = 0,
 ) -> View:
     """The view of the content stream, which always sees itself.
 
     visible bool [B, L, L], padding bool [B, M + L], history bool [L, M + L] (`causal`): each may be None.
+    boundary: `visible` lets no position before it see one from it on (0: there is none).
     """
     seen = _seen(visible, padding, history=history, memory_length=memory_length)
     if seen is not None:
         length = ops.shape(seen)[2] - memory_length
         itself = ops.arange(memory_length + length) == ops.arange(length)[:, None] + memory_length
         seen = ops.logical_or(seen, itself)
-    return _view(seen, segments, segments, memory_length=memory_length, directions=directions)
+    view = _view(seen, segments, segments, memory_length=memory_length, directions=directions)
+    pairs = view.other_segment if view.masked is None else view.masked
+    length = None if pairs is None else ops.shape(pairs)[-2]
+    if not isinstance(length, int):  # it is known only where the model runs
+        return view
+    is_causal = history is not None
+    return replace(view, blocks=query_blocks.of(length, memory=memory_length, is_causal=is_causal, boundary=boundary))
 
 
 def query_view(
@@ -73,7 +89,7 @@ def query_view(
     if positions is None:
         return view
     length = ops.shape(visible if segments is None else segments)[-1]
-    return view._replace(starts=split_rows(length - positions, directions=directions))
+    return replace(view, starts=split_rows(length - positions, directions=directions))
 
 
 def _seen(visible: Any, padding: Any, *, history: Any, memory_length: Any) -> Any:
@@ -95,9 +111,9 @@ def _view(seen: Any, own: Any, segments: Any, *, memory_length: Any, directions:
     if seen is not None:
         masked = ops.logical_not(seen)
         rows_differ = masked.shape[0] != 1
-        masked = split_rows(masked, directions=directions) if rows_differ else masked[None, None]
+        masked = split_rows(masked, directions=directions) if rows_differ else masked[None]
     if segments is not None:
         # The memory counts as segment 0, whatever it was.
         of_keys = ops.pad(segments, [(0, 0), (memory_length, 0)])
         other = split_rows(ops.not_equal(own[:, :, None], of_keys[:, None, :]), directions=directions)
-    return View(masked, other, None)
+    return View(masked, other)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from xlnet import allocation
 from xlnet.progress import Progress
 from xlnet.training.best_weights import BestWeights
 from xlnet.training.finetuner import Finetuner
@@ -79,6 +80,7 @@ class Watch(keras.callbacks.Callback):
         """After each step."""
         self.step += 1
         if batch == 0:  # it was compiled
+            allocation.give_back()
             self._start_clock()
         is_last = self.step == self.rows.steps
         is_logged, is_measured, is_saved = (

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from xlnet import allocation
 from xlnet.progress import Progress
 from xlnet.training.devices import Devices
 from xlnet.training.held_out import HeldOut
@@ -92,7 +93,9 @@ class Loop:
             if next(calls):
                 return step(*given)
             with self.metrics.clock.spending("compile"):
-                return step(*given)
+                found = step(*given)
+            allocation.give_back()
+            return found
 
         return timed
 

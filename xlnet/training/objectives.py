@@ -38,6 +38,11 @@ class Permutation:
         """Places of the query stream in a row; None: there is none."""
         return self.corpus.predictions
 
+    @property
+    def boundary(self) -> int:
+        """Where the reuse half ends, which sees nothing of the other."""
+        return self.corpus.reuse_length
+
     def untrained(self, backbone: Backbone) -> list[Any]:
         """The weights that it has no use for."""
         return []
@@ -74,6 +79,7 @@ class Permutation:
             memories=memories,
             memory_length=memory_length,
             reuse_length=self.corpus.reuse_length,
+            boundary=self.boundary,
             training=training,
         )
         return head.loss(hidden, ops.take_along_axis(batch["pieces"], positions, axis=1)), new
@@ -106,6 +112,11 @@ class Causal:
     def queries(self) -> int | None:
         """Places of the query stream in a row; None: there is none."""
         return None
+
+    @property
+    def boundary(self) -> int:
+        """There are no halves."""
+        return 0
 
     def untrained(self, backbone: Backbone) -> list[Any]:
         """The weights that it has no use for: there is no query stream, and text is one segment."""

@@ -120,6 +120,7 @@ def _work(trainer: Pretrainer, settings: PretrainingSettings) -> Work:
         length=objective.length,
         memory=settings.memory_length,
         predictions=objective.queries,
+        boundary=objective.boundary,
     )
     return Work(pieces=rows * objective.length, operations=operations)
 
