@@ -1,6 +1,7 @@
 """Fine-tuning runs that are killed, asked to stop, end early, average weights, or come in several seeds."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 import random
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def folder(tmp_path_factory, vocabulary) -> Path:
     return place
 
 
-def run(folder: Path, output: Path, **changed: Any) -> dict[str, Any]:
+def run(folder: Path, output: Path | str, **changed: Any) -> dict[str, Any]:
     return finetune(
         train=str(folder / "train.tsv"),
         dev=str(folder / "dev.tsv"),
@@ -60,8 +62,8 @@ def run(folder: Path, output: Path, **changed: Any) -> dict[str, Any]:
     )
 
 
-def metrics(output: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+def metrics(output: Path | str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in storage.read_bytes(storage.join(str(output), "metrics.jsonl")).splitlines()]
     of_time = ("seconds", "examples_per_second")
     return [{name: value for name, value in line.items() if name not in of_time} for line in lines]
 
@@ -90,11 +92,47 @@ def test_a_run_that_is_killed_over_and_over_ends_as_one_that_is_not(folder):
     assert left == ["metrics.jsonl", "model", "run.json", "summary.json", "tensorboard"]
 
 
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    server, kept = (load(name, HERE.parent) for name in ("storage_server", "storage_objects"))
+    with server.serving(kept.Objects("b", page=50)) as service:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", service.address)
+        yield "gs://b"
+
+
+def load(name: str, folder: Path) -> Any:
+    """A file of the tests which is no test."""
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="module")
 def whole(folder, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("runs") / "whole"
     run(folder, output)
     return output
+
+
+def test_a_run_on_gs_that_dies_after_a_checkpoint_ends_as_one_that_does_not(folder, whole, bucket, monkeypatch):
+    save = finetuning_watch.RunCheckpoints.save
+
+    def and_die(checkpoints, step):
+        save(checkpoints, step)
+        if step == 8:
+            raise SystemExit("died")
+
+    output = f"{bucket}/run"
+    with monkeypatch.context() as patch:
+        patch.setattr(finetuning_watch.RunCheckpoints, "save", and_die)
+        with pytest.raises(SystemExit, match="died"):
+            run(folder, output, checkpoint_interval=4)
+    done = run(folder, output, checkpoint_interval=4)
+    assert metrics(output) == metrics(whole)
+    assert done["best_step"] == storage.read_json(str(whole / "summary.json"))["best_step"]
+    weights = [storage.read_bytes(storage.join(str(place), "model/model.safetensors")) for place in (whole, output)]
+    assert weights[0] == weights[1]
 
 
 def test_sigterm_saves_and_the_same_command_goes_on(folder, whole, tmp_path, monkeypatch):

@@ -152,6 +152,7 @@ class Watch(keras.callbacks.Callback):
             self.log.write(self.step, {name: value for name, value in line.items() if name != "step"})
 
     def _save(self) -> None:
+        self.log.flush()  # first: a run that goes on looks up in its lines which weights were best
         self.checkpoints.save(self.step)
         if self.best is not None:
             self.best.forget([checkpoint.step for checkpoint in self.checkpoints.found()])
