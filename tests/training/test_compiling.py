@@ -14,7 +14,7 @@ from xlnet.model.backbone import Backbone
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
 from xlnet.training import optimizer
-from xlnet.training.pretrainer import Pretrainer, build
+from xlnet.training.pretrainer import Pretrainer
 from xlnet.training.settings import OptimizerSettings
 
 CORPUS = CorpusSettings(sequence_length=32, reuse_length=16, permutation_size=16, predictions=6)
@@ -26,7 +26,6 @@ MOVES = ("all-gather", "all-to-all", "collective-permute", "reduce-scatter")
 def trainer(*, parts: int = 1) -> Pretrainer:
     backbone = Backbone(CONFIG, bidirectional=True)
     model = Pretrainer(backbone, LanguageModelHead(backbone), corpus=CORPUS, rows=ROWS, memory_length=24, parts=parts)
-    build(model, rows=ROWS)
     updates = optimizer.build(OptimizerSettings(), steps=50, variables=model.trainable_variables, most_skipped=3)
     model.compile(optimizer=updates, jit_compile=True)
     return model

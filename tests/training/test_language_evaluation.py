@@ -21,7 +21,7 @@ from xlnet.text import Tokenizer
 from xlnet.training.devices import Devices
 from xlnet.training.held_out import HeldOut
 from xlnet.training.language_evaluation import characters_of_pieces, evaluate_language_model
-from xlnet.training.pretrainer import Pretrainer, build
+from xlnet.training.pretrainer import Pretrainer
 from xlnet.training.pretraining import pretrain
 from xlnet.training.settings import PretrainingSettings
 
@@ -118,7 +118,6 @@ def test_a_permutation_model_loses_what_pretraining_reports(models, small_data, 
     manifest = Manifest.read(small_data)
     about = {"corpus": manifest.settings, "rows": 4, "memory_length": 16}
     trainer = Pretrainer(backbone, LanguageModelHead(backbone), **about)
-    build(trainer, rows=4)
     told = {"trainer": trainer, "data": small_data, "manifest": manifest, "devices": Devices()}
     held_out = HeldOut(small_data, **told, jit_compile=False)
     assert found["nats_per_piece"] == pytest.approx(held_out.measure()["validation_loss"], rel=1e-5)

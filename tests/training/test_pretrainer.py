@@ -14,7 +14,7 @@ from xlnet.model.checkpoints import load_config, load_weights, reference_variabl
 from xlnet.model.heads import LanguageModelHead
 from xlnet.training import optimizer
 from xlnet.training.objectives import Permutation
-from xlnet.training.pretrainer import Pretrainer, build, unigram_losses
+from xlnet.training.pretrainer import Pretrainer, unigram_losses
 from xlnet.training.settings import OptimizerSettings
 
 ALTERNATING = [0, 4, 1, 5, 2, 6, 3, 7]  # the reference has the forward rows first
@@ -38,7 +38,6 @@ def tiny_pretrainer(golden, *, memory_length: int = 24) -> Pretrainer:
     config = type(config)(**{**config.to_dict(), "dropout": 0.0, "attention_dropout": 0.0})
     backbone = Backbone(config, bidirectional=True)
     model = Pretrainer(backbone, LanguageModelHead(backbone), corpus=CORPUS, rows=8, memory_length=memory_length)
-    build(model, rows=8)
     report = load_weights(model, str(golden("tiny_a/xlnet_model.ckpt.index")).removesuffix(".index"))
     assert report.missing == ()
     return model
@@ -109,7 +108,6 @@ def test_two_that_share_weights_have_memories_of_their_own(golden):
     batches = np.load(golden("input_batches.npz"))
     trainer = tiny_pretrainer(golden)
     other = Pretrainer(trainer.backbone, trainer.head, corpus=CORPUS, rows=8, memory_length=24, name="other")
-    build(other, rows=8)
     other(recorded_batch(batches, 0, reset=False))
     assert float(ops.max(ops.abs(trainer.memories[0]))) == 0.0
     assert float(ops.max(ops.abs(other.memories[0]))) > 0.0

@@ -17,7 +17,7 @@ from xlnet.model.heads import LanguageModelHead
 from xlnet.training import optimizer
 from xlnet.training.guard import FIRST_SCALE
 from xlnet.training.objectives import OBJECTIVES, fit
-from xlnet.training.pretrainer import Pretrainer, build
+from xlnet.training.pretrainer import Pretrainer
 from xlnet.training.settings import OptimizerSettings
 from xlnet.vocab import CLS
 
@@ -70,7 +70,6 @@ def trainer(
     head = LanguageModelHead(backbone)
     about = {"corpus": CORPUS, "objective": objective, "rows": ROWS, "memory_length": 12}
     model = Pretrainer(backbone, head, **about, parts=parts)
-    build(model, rows=ROWS)
     updates = optimizer.build(
         SETTINGS,
         steps=50,

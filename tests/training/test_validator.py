@@ -9,7 +9,6 @@ from xlnet.model.backbone import Backbone
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
 from xlnet.training import objectives
-from xlnet.training.pretrainer import build
 from xlnet.training.validator import BANDS, Validator
 from xlnet.vocab import CLS
 
@@ -38,7 +37,6 @@ def test_the_loss_in_each_part_of_the_window_is_the_mean_of_its_targets(objectiv
     backbone = Backbone(config, bidirectional=True, seed=1)
     given = {"corpus": CORPUS, "objective": objective, "rows": 4, "memory_length": 4}
     model = Validator(backbone, LanguageModelHead(backbone), **given)
-    build(model, rows=4)
     batch = batch_of()
     found = model(batch)
     mean = float(model.compute_loss(batch, y_pred=found))

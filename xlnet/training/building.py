@@ -7,7 +7,7 @@ from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
 from xlnet.training import optimizer
 from xlnet.training.devices import Devices
-from xlnet.training.pretrainer import Pretrainer, build
+from xlnet.training.pretrainer import Pretrainer
 from xlnet.training.settings import PretrainingSettings
 
 
@@ -31,7 +31,6 @@ def build_trainer(
         memory_length=settings.memory_length,
         parts=settings.accumulation_steps,
     )
-    build(trainer, rows=devices.rows(settings.batch_size))
     trainer.resets_metrics = False
     if init is not None:
         fresh = load_weights(trainer, init).missing

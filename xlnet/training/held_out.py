@@ -11,7 +11,7 @@ from xlnet.corpus.manifest import Manifest
 from xlnet.errors import UserError
 from xlnet.training.data import check_shards, naming_damage, validation_batches
 from xlnet.training.devices import Devices, Share
-from xlnet.training.pretrainer import Pretrainer, build, unigram_losses
+from xlnet.training.pretrainer import Pretrainer, unigram_losses
 from xlnet.training.validator import BANDS, Validator
 
 SHAPE = ("sequence_length", "reuse_length", "predictions", "bidirectional", "lower", "keep_accents")
@@ -52,7 +52,6 @@ class HeldOut:
             memory_length=trainer.memory_length,
             name="validator",
         )
-        build(self.validator, rows=devices.rows(rows))
         self.validator.compile(jit_compile=jit_compile)
 
         def read(share: Share) -> Any:

@@ -55,6 +55,7 @@ class Pretrainer(keras.Model):
             self.add_weight(shape=shape, name=f"memory_{layer}", **stored)
             for layer in range(backbone.config.layers if memory_length else 0)
         ]
+        self.built = True  # all weights exist: nothing need be run to make them
 
     def call(self, batch: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Losses of the targets, which of them count, and the targets; memories are carried over to the next batch."""
@@ -144,15 +145,6 @@ class Pretrainer(keras.Model):
         """Forget every row's memories."""
         for memory in self.memories:
             memory.assign(ops.zeros(memory.shape, dtype=memory.dtype))
-
-
-def build(model: Pretrainer, *, rows: int) -> None:
-    """Make the variables, by one call on zeros."""
-    shape = (rows, model.corpus.sequence_length)
-    batch: dict[str, Any] = {name: np.zeros(shape, np.int32) for name in ("pieces", "segments", "order")}
-    batch |= {"is_target": np.zeros(shape, bool), "reset": np.zeros(rows, bool)}
-    model(batch)
-    model.empty_memories()
 
 
 def unigram_losses(
