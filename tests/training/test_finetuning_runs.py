@@ -1,7 +1,6 @@
 """Fine-tuning runs that are killed, asked to stop, end early, average weights, or come in several seeds."""
 
 import dataclasses
-import importlib.util
 import json
 import os
 import random
@@ -9,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,22 +90,6 @@ def test_a_run_that_is_killed_over_and_over_ends_as_one_that_is_not(folder):
     assert left == ["metrics.jsonl", "model", "run.json", "summary.json", "tensorboard"]
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    server, kept = (load(name, HERE.parent) for name in ("storage_server", "storage_objects"))
-    with server.serving(kept.Objects("b", page=50)) as service:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", service.address)
-        yield "gs://b"
-
-
-def load(name: str, folder: Path) -> Any:
-    """A file of the tests which is no test."""
-    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def whole(folder, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("runs") / "whole"
@@ -115,7 +97,9 @@ def whole(folder, tmp_path_factory) -> Path:
     return output
 
 
-def test_a_run_on_gs_that_dies_after_a_checkpoint_ends_as_one_that_does_not(folder, whole, bucket, monkeypatch):
+def test_a_run_on_gs_that_dies_after_a_checkpoint_ends_as_one_that_does_not(
+    folder, whole, storage_service, monkeypatch
+):
     save = finetuning_watch.RunCheckpoints.save
 
     def and_die(checkpoints, step):
@@ -123,7 +107,7 @@ def test_a_run_on_gs_that_dies_after_a_checkpoint_ends_as_one_that_does_not(fold
         if step == 8:
             raise SystemExit("died")
 
-    output = f"{bucket}/run"
+    output = "gs://b/run"
     with monkeypatch.context() as patch:
         patch.setattr(finetuning_watch.RunCheckpoints, "save", and_die)
         with pytest.raises(SystemExit, match="died"):

@@ -18,29 +18,22 @@ CHANGED = {"steps": 10, "checkpoint_interval": 2, "keep_checkpoints": 9}
 RUN, CHECKPOINTS = "gs://b/run", "gs://b/run/checkpoints"
 
 
-def load(name: str, folder: Path):
-    """A file of the tests which is no test."""
-    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-server, kept, same = (
-    load("storage_server", HERE.parent),
-    load("storage_objects", HERE.parent),
-    load("test_killing", HERE),
-)
+same = load("test_killing")
 
 
 @pytest.fixture
-def service(small_data, monkeypatch):
+def service(small_data, storage_service):
     """A bucket `b` with a data set."""
-    with server.serving(kept.Objects("b", page=50)) as service:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", service.address)
-        for path in sorted(path for path in Path(small_data).rglob("*") if path.is_file()):
-            storage.publish(f"gs://b/data/{path.relative_to(small_data).as_posix()}", path.read_bytes())
-        yield service
+    for path in sorted(path for path in Path(small_data).rglob("*") if path.is_file()):
+        storage.publish(f"gs://b/data/{path.relative_to(small_data).as_posix()}", path.read_bytes())
+    return storage_service
 
 
 def lives(data: str, output: str) -> subprocess.Popen:
