@@ -11,7 +11,9 @@ from benchmarks.finetuning import CLASSES, CLIP, EPSILON, RATE, Sizes, example
 
 
 def imports() -> None:
-    import keras  # noqa: F401
+    from xlnet import frameworks
+
+    frameworks.load()  # as all commands do
 
     import xlnet.model.heads  # noqa: F401
 

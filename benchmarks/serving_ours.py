@@ -10,7 +10,10 @@ from benchmarks.serving_texts import Sizes
 
 
 def imports() -> None:
-    import keras  # noqa: F401
+    from xlnet import frameworks
+
+    frameworks.load()  # as all commands do
+
     import onnxruntime  # noqa: F401
 
     import xlnet.serving.predictor  # noqa: F401
