@@ -89,15 +89,14 @@ def attend(
 
     position_keys [H, X, R, d]: of the distances from K down. `drop`: the dropout of the weights.
     """
-    length, width = ops.shape(queries)[-2], ops.shape(keys)[-2]
-    if view.starts is not None:
-        place: Callable[[Any], Any] = partial(shift_from, starts=view.starts, keys=width)
-    else:
-        place = partial(shift, keys=width)
     if view.blocks is None:
+        width = ops.shape(keys)[-2]
+        place: Callable[[Any], Any] = (
+            partial(shift, keys=width) if view.starts is None else partial(shift_from, starts=view.starts, keys=width)
+        )
         scores = relative_scores(queries, keys, position_keys, biases=biases, view=view, place=place)
         return weigh(scores, values, drop=drop)
-    found = []
+    length, found = ops.shape(queries)[-2], []
     for block in view.blocks:
         scores = relative_scores(
             queries[..., block.first : block.last, :],

@@ -57,10 +57,7 @@ class MultipleChoice(Task):
         """See `Task`."""
         from xlnet.model.multiple_choice import MultipleChoice
 
-        model = MultipleChoice(config, summary=self.head["summary"], projection=self.head["projection"], **options)
-        nothing = np.zeros((1, 2, self.sequence_length), np.int32)
-        model({"pieces": nothing, "segments": nothing, "padding": nothing})
-        return model
+        return MultipleChoice(config, summary=self.head["summary"], projection=self.head["projection"], **options)
 
     def losses(self, model: Any, batch: Mapping[str, Any], *, training: bool) -> Any:
         """Negative log probabilities in nats of the right options. See `Task`."""
