@@ -6,6 +6,7 @@ import sys
 import pytest
 
 SCRIPT = """
+import ctypes
 import resource
 import threading
 import numpy as np
@@ -19,6 +20,7 @@ def take():
 
 if {keeps}:
     allocation.keep()
+    ctypes.CDLL(None).mallopt(-3, 128 << 10)  # as TensorFlow does when it makes a dataset of a generator
 thread = threading.Thread(target=take)
 before = resident()
 thread.start()

@@ -7,7 +7,7 @@ clears every page anew for the next step: on a CPU a tenth of the step's time an
 import ctypes
 from typing import Any
 
-TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # of glibc's mallopt(3)
+TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8  # of glibc's mallopt(3)
 NEVER = 2**31 - 1  # bytes
 
 
@@ -15,7 +15,7 @@ def keep() -> None:
     """From here on, keep what is freed; nothing where the C library is another one. Call it before threads start."""
     tune = getattr(_library(), "mallopt", None)
     if tune is not None:
-        tune(MMAP_THRESHOLD, NEVER)
+        tune(MMAP_MAX, 0)  # not a high threshold: TensorFlow lowers it when it makes a dataset of a generator
         tune(TRIM_THRESHOLD, NEVER)
         tune(ARENA_MAX, 1)  # in the others, of threads, blocks above 32 MB are mapped one by one whatever is asked
 
