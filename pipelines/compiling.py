@@ -32,6 +32,13 @@ def source(pipeline: Any) -> str:
         return storage.read_bytes(aside).decode()
 
 
-def documents(pipeline: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """A pipeline's IR, and what it asks of Kubernetes (empty where it asks for nothing)."""
-    return json_format.MessageToDict(pipeline.pipeline_spec), json_format.MessageToDict(pipeline.platform_spec)
+def documents(pipeline: Any, *, image: str = "") -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """A pipeline's IR, and what it asks of Kubernetes (empty where it asks for nothing).
+
+    Every step is of `image`, "" for those that the pipeline was made with.
+    """
+    spec = json_format.MessageToDict(pipeline.pipeline_spec)
+    if image:
+        for executor in spec["deploymentSpec"]["executors"].values():
+            executor.get("container", {})["image"] = image
+    return spec, json_format.MessageToDict(pipeline.platform_spec)

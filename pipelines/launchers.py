@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from xlnet.errors import UserError
 
 Listen = Callable[[str], None]
 Container = Mapping[str, Any]  # image, command, args, env, as they were compiled
@@ -104,7 +107,6 @@ class Containers:
 
     shared: Sequence[str]
     mounts: Sequence[str] = ()
-    image: str = ""  # instead of those that were compiled
     network: str = "none"
     more: Sequence[str] = ()  # further flags of `docker run`
     processes: Processes = field(default_factory=Processes)
@@ -124,7 +126,7 @@ class Containers:
         self.names.add(known)
         try:
             ended = self.processes._run(
-                [*asked, *self.more, self.image or container["image"], *words],
+                [*asked, *self.more, container["image"], *words],
                 environment=os.environ,
                 limit=limit,
                 listen=listen,
@@ -145,6 +147,16 @@ class Containers:
         """See Launcher."""
         for name in list(self.names):
             _docker("kill", "--signal", "TERM", name)
+
+
+def require_engine() -> None:
+    """Raises UserError where no container can be started, with the reason."""
+    if shutil.which("docker") is None:
+        raise UserError("--runner docker: there is no docker on the PATH")
+    asked = subprocess.run(["docker", "version"], capture_output=True, text=True, check=False)
+    if asked.returncode:
+        reason = asked.stderr.strip().splitlines() or [f"docker version ends with {asked.returncode}"]
+        raise UserError(f"--runner docker: {reason[-1]}")
 
 
 def _words(container: Container, told: dict[str, Any]) -> list[str]:

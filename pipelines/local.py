@@ -12,10 +12,11 @@ from typing import Any
 
 from pipelines import champion, compiling
 from pipelines.attempts import Attempts
+from pipelines.cluster import Resources
 from pipelines.console import Console
 from pipelines.engine import Engine
 from pipelines.graph import Values
-from pipelines.launchers import Containers, Launcher, Processes
+from pipelines.launchers import Containers, Launcher, Processes, require_engine
 from xlnet import storage
 
 RUNNERS = ("subprocess", "docker")
@@ -73,7 +74,9 @@ def retrain(output: str, parameters: Mapping[str, Any], **options: Any) -> dict[
 
     store = str(parameters["store"])
     storage.make_folder(store)
-    _, engine = execute(build(), parameters, output, store="" if storage.is_remote(store) else store, **options)
+    _, engine = execute(
+        build(_tried_again), parameters, output, store="" if storage.is_remote(store) else store, **options
+    )
     folder = champion.run_folder(store, engine.name)
     told = storage.read_json(storage.join(folder, champion.SUMMARY))
     decision = told["decision"] or {"is_pushed": False, "reason": "nothing is new"}
@@ -108,18 +111,25 @@ def execute(
     knows what ran. Raises UserError when a step fails, with that step's error.
     """
     storage.refuse_occupied(output)
+    if runner == "docker":
+        require_engine()
     storage.make_folder(output)
     root = os.path.join(os.path.abspath(output), "steps")
     launcher: Launcher = Processes()
     if runner == "docker":
         storage.make_folder(root)  # else the engine would, as another user
-        launcher = Containers([root, *([store] if store else [])], _folders(parameters), image)
+        launcher = Containers([root, *([store] if store else [])], _folders(parameters))
     with open(os.path.join(output, "run.log"), "w") as log, _stopping():
         attempts = Attempts(launcher, Console(sys.stdout, log, names=parallel > 1), cache, longest_wait=WAIT)
-        spec, platform = compiling.documents(pipeline)
+        spec, platform = compiling.documents(pipeline, image=image)
         called = name or os.path.basename(os.path.abspath(output))
         engine = Engine(spec, root, attempts, name=called, platform=platform, parallel=parallel)
         return engine.run(parameters), engine
+
+
+def _tried_again(name: str, task: Any) -> Any:
+    """A step that is started again when it fails, as on a cluster."""
+    return task if name == "summarize" else task.set_retry(Resources().retries, backoff_duration="1s")
 
 
 @contextlib.contextmanager

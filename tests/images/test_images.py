@@ -1,8 +1,6 @@
 """The images, built and run for real: `make test-images`. What holds of them without an engine is in test_docker.py."""
 
-import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +8,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CACHE = "XLNET_IMAGES_CACHE"  # the folder where the tests' engine keeps its layers from one run to the next
 NOBODY = "4321:8765"  # a user and a group that no file of an image knows
 CONFINED = ["--network", "none", "--read-only", "--tmpfs", "/tmp:exec", "--cap-drop", "ALL"]
 CONFINED += ["--security-opt", "no-new-privileges"]
@@ -19,42 +16,7 @@ CORPUS += ["--shards", "4"]
 MODEL = ["--layers", "1", "--model-dim", "16", "--heads", "2", "--head-dim", "8", "--feedforward-dim", "32"]
 TRAINING = ["--batch-size", "4", "--steps", "4", "--memory-length", "8", "--warmup-steps", "2", "--log-interval", "2"]
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CACHE not in os.environ, reason="images take many minutes to build: make test-images"),
-]
-
-
-def module(path: Path):
-    """A module that is in no package."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-@pytest.fixture(scope="module")
-def bills(tmp_path_factory):
-    return tmp_path_factory.mktemp("bills")
-
-
-@pytest.fixture(scope="module")
-def images(bills, tmp_path_factory):
-    """The names of the images by their first names, built, while an engine runs."""
-    engines = module(Path(__file__).with_name("engine.py"))
-    cache = Path(os.environ[CACHE]).resolve()
-    cache.mkdir(parents=True, exist_ok=True)
-    names = ["xlnet-pipelines", "xlnet-trainer-cpu"]
-    with engines.engine(cache, tmp_path_factory.mktemp("engine")):
-        words = ["--registry", "registry.example/team", "--base", engines.base(cache), "--bills", str(bills)]
-        built = subprocess.run(
-            [sys.executable, "docker/build.py", *words, "--more=--network=host", *names],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        yield dict(zip(names, built.stdout.split(), strict=True))
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

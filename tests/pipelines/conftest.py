@@ -6,30 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from apache_beam.internal.gcp import auth
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pipelines import dataflow_jobs
 from xlnet import buckets
-
-VERBS = ("returns", "raises")
-PRESET = {
-    "vocabulary": {"size": 400},
-    "corpus": {"sequence_length": 32, "reuse_length": 16, "permutation_size": 16, "predictions": 6, "shards": 4},
-    "model": {"layers": 1, "model_dim": 16, "heads": 2, "head_dim": 8, "feedforward_dim": 32},
-    "pretraining": {
-        "batch_size": 4,
-        "steps": 6,
-        "memory_length": 8,
-        "warmup_steps": 2,
-        "log_interval": 2,
-        "validation_interval": 3,
-        "checkpoint_interval": 3,
-    },
-    "finetuning": {"sequence_length": 16, "batch_size": 8, "steps": 6, "jit_compile": False},
-}
 
 
 def server(name):
@@ -100,28 +82,3 @@ def service(key, bucket, tmp_path, monkeypatch):
         ]
         yield service
     monkeypatch.setattr(auth._Credentials, "_credentials_init", False)
-
-
-@pytest.fixture(scope="session")
-def preset():
-    """Settings of a whole run of the stages that takes seconds."""
-    return PRESET
-
-
-@pytest.fixture(scope="session")
-def inputs(text, tmp_path_factory):
-    """Text, and a task that a word decides: 48 examples to learn from; 20 to measure, 12 of them of one class."""
-    folder = tmp_path_factory.mktemp("inputs")
-    objects = ["the loop", "a class", "this module", "an empty list", "every name", "the last line"]
-    rows = [f"{thing} {verb} in place {number}\t{verb}" for number in range(4) for thing in objects for verb in VERBS]
-    for name, lines in (("train", rows), ("dev", rows[1:25:2] + rows[:16:2])):
-        (folder / f"{name}.tsv").write_text("\n".join(["text\tlabel", *lines]) + "\n")
-    (folder / "preset.yaml").write_text(yaml.safe_dump(PRESET))
-    return {
-        "corpus": [str(path) for path in text[:2]],
-        "heldout": [str(text[2])],
-        "task_train": str(folder / "train.tsv"),
-        "task_dev": str(folder / "dev.tsv"),
-        "config": str(folder / "preset.yaml"),
-        "title": "A tiny run",
-    }

@@ -237,3 +237,8 @@ def test_a_pipeline_that_says_what_is_not_understood_is_refused():
         graph.inputs(task, outer=graph.Values(), done={}, job={})
     with pytest.raises(UserError, match="not understood here"):
         graph.holds({"triggerPolicy": {"condition": "size(x) > 3"}}, graph.Values())
+
+
+def test_every_step_is_of_the_image_that_is_asked_for():
+    spec, _ = compiling.documents(compiling.placed("kubeflow", cluster.Cluster()), image="example/mine:1")
+    assert {each["container"]["image"] for each in spec["deploymentSpec"]["executors"].values()} == {"example/mine:1"}

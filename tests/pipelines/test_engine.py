@@ -318,6 +318,17 @@ def test_a_container_s_own_exit_code_counts_and_its_entry_point_does_not(tmp_pat
     assert removed.startswith("rm --force xlnet-count-0-")
 
 
+def test_a_machine_on_which_no_container_can_start_is_told_so_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="there is no docker on the PATH"):
+        local.execute(None, {}, str(tmp_path / "run"), runner="docker")
+    (tmp_path / "docker").write_text("#!/bin/sh\necho Cannot connect to the Docker daemon >&2\nexit 1\n")
+    (tmp_path / "docker").chmod(0o755)
+    with pytest.raises(UserError, match=r"^--runner docker: Cannot connect to the Docker daemon$"):
+        local.execute(None, {}, str(tmp_path / "run"), runner="docker")
+    assert not (tmp_path / "run").exists()
+
+
 def test_containers_see_the_folders_of_the_paths_that_they_are_given(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b/c").mkdir(parents=True)
