@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 NOBODY = "4321:8765"  # a user and a group that no file of an image knows
 CONFINED = ["--network", "none", "--read-only", "--tmpfs", "/tmp:exec", "--cap-drop", "ALL"]
 CONFINED += ["--security-opt", "no-new-privileges"]
+DEVICES = ("gpu", "tpu")  # with JAX, for hardware that the tests do without
 CORPUS = ["--sequence-length", "32", "--reuse-length", "16", "--permutation-size", "16", "--predictions", "6"]
 CORPUS += ["--shards", "4"]
 MODEL = ["--layers", "1", "--model-dim", "16", "--heads", "2", "--head-dim", "8", "--feedforward-dim", "32"]
@@ -65,8 +66,11 @@ def test_no_image_runs_as_root_or_holds_what_builds(images):
 
 
 def test_the_bill_of_an_image_lists_the_lock(images, bills):
-    locked = {tuple(line.split("==")) for line in (ROOT / "locks/run.txt").read_text().split()}
     for first in images:
+        locks = ["run", *(device for device in DEVICES if first.endswith(device))]
+        locked = {
+            tuple(line.split("==")) for lock in locks for line in (ROOT / f"locks/{lock}.txt").read_text().split()
+        }
         bill = json.loads((bills / f"{first}.cdx.json").read_text())
         listed = {(e["name"], e["version"]) for e in bill["components"] if e.get("purl", "").startswith("pkg:pypi/")}
         ours = {entry for entry in listed if entry[0] == "xlnet-pipelines"}
@@ -76,12 +80,12 @@ def test_the_bill_of_an_image_lists_the_lock(images, bills):
         assert any(entry.get("purl", "").startswith("pkg:deb/debian/libc6@") for entry in bill["components"])
 
 
-def test_a_container_makes_the_bytes_that_this_environment_makes(images, folder, text):
-    """A vocabulary and a data set; then the trainer's image trains on it."""
+def test_a_container_makes_the_bytes_that_this_environment_makes(images, beam_code, folder, text):
+    """A vocabulary and a data set; then the trainers' images train on it."""
     for path in text:
         (folder / path.name).write_bytes(path.read_bytes())
     corpus = [str(folder / path.name) for path in text]
-    for place in ("here", "there"):
+    for place in ("here", "there", "worker"):
         (folder / place).mkdir()
         (folder / place).chmod(0o777)
 
@@ -95,12 +99,22 @@ def test_a_container_makes_the_bytes_that_this_environment_makes(images, folder,
     for words in stages("there"):
         contained(images["xlnet-pipelines"], *words, shared=folder)
     assert "data/manifest.json" in files(folder / "here")
+    for words in stages("worker"):  # without TensorFlow
+        contained(beam_code, *words, shared=folder)
     assert files(folder / "there") == files(folder / "here")
+    assert files(folder / "worker") == files(folder / "here")
 
-    words = ["pretrain", "--data", str(folder / "there/data"), "--output", str(folder / "there/run")]
-    contained(images["xlnet-trainer-cpu"], *words, *MODEL, *TRAINING, shared=folder)
-    summary = json.loads((folder / "there/run/summary.json").read_text())
-    assert summary["steps"] == 4
+    for device in ("cpu", *DEVICES):
+        words = ["pretrain", "--data", str(folder / "there/data"), "--output", str(folder / "there" / device)]
+        contained(images[f"xlnet-trainer-{device}"], *words, "--devices", "cpu", *MODEL, *TRAINING, shared=folder)
+        summary = json.loads((folder / "there" / device / "summary.json").read_text())
+        assert summary["steps"] == 4
+    asked = ["docker", "run", "--rm", *CONFINED, "--user", NOBODY, f"--volume={folder}:{folder}"]
+    words = ["--data", str(folder / "there/data"), "--output", str(folder / "there/none"), "--devices", "gpu"]
+    refused = [*asked, images["xlnet-trainer-gpu"], "pretrain", *words, *MODEL, *TRAINING]
+    ended = subprocess.run(refused, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+    assert "none is found on this machine" in ended.stderr
 
 
 def test_every_step_of_the_pipeline_can_be_loaded(images):
