@@ -37,7 +37,7 @@ images:  ## Build the images: REGISTRY=â€¦, BASE_IMAGE=python:3.11-slim@sha256:â
 	@$(PYTHON) docker/build.py --registry '$(REGISTRY)' --base '$(BASE_IMAGE)' $(IMAGES)
 
 .PHONY: test-images
-test-images: $(DEV)  ## Build the images and run them, in an engine of their own (root, 15 GB of disk, many minutes)
+test-images: $(DEV)  ## Build the images and run them, in an engine of their own (root, 30 GB of disk, half an hour)
 	XLNET_IMAGES_CACHE=build/images-cache $(VENV)/bin/python -m pytest tests/images
 
 .PHONY: lint

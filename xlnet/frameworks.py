@@ -1,5 +1,6 @@
 """Keras and its backend, imported without the banner that TensorFlow writes before it can be told not to."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -23,6 +24,8 @@ def load() -> None:
             tf.config.list_physical_devices()  # devices are looked for, and missed aloud; none is taken yet
             if keras.backend.backend() != "tensorflow":
                 tf.config.set_visible_devices([], "GPU")  # it reads data there; it would take all of their memory
+                # Who asks for a device that has no driver says so in one line; JAX logs a traceback.
+                logging.getLogger("jax._src.xla_bridge").addFilter(lambda record: not record.exc_info)
         except Exception:
             aside.seek(0)
             os.write(shown, aside.read())

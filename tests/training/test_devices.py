@@ -244,6 +244,20 @@ def test_absent_devices_are_one_line(devices, small_data, tmp_path, capfd):
     assert lines[0].startswith(f"error: devices asks for a {devices[:3].upper()}")
 
 
+def test_a_gpu_whose_driver_is_absent_is_one_line_on_jax(small_data, tmp_path):
+    plugin = tmp_path / "plugins/jax_plugins/without_driver"  # as that of CUDA is where the driver is not
+    plugin.mkdir(parents=True)
+    (plugin / "__init__.py").write_text("def initialize():\n    raise RuntimeError('cuInit(0) failed')\n")
+    path = os.pathsep.join([str(tmp_path / "plugins"), *sys.path])
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": path}
+    words = ["--data", small_data, "--output", str(tmp_path / "run"), "--batch-size", "4", "--devices", "gpu"]
+    command = [sys.executable, "-m", "xlnet.cli", "pretrain", *words]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2, ended.stderr
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert ended.stderr.startswith("error: devices asks for a GPU")
+
+
 def test_a_batch_that_cannot_be_dealt_out_is_refused(small_data):
     from xlnet.training.pretraining_data import TrainingData
 
