@@ -14,7 +14,6 @@ import yaml
 from xlnet import vocab
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # steps of tests are compiled more than run
 
 HERE = Path(__file__).resolve().parent
 VERBS = ("returns", "raises")
