@@ -102,11 +102,7 @@ class Cluster:
         resources = self.steps.get(name, self.steps.get("default", Resources()))
         task.set_cpu_request(resources.cpu).set_cpu_limit(resources.cpu)
         task.set_memory_request(resources.memory).set_memory_limit(resources.memory)
-        if name != "summarize":  # an exit handler is not retried
-            wait = f"{resources.backoff_seconds}s"
-            task.set_retry(
-                resources.retries, backoff_duration=wait, backoff_factor=2.0, backoff_max_duration=LONGEST_WAIT
-            )
+        tried_again(name, task, resources)
         image = resources.image or self.image
         if image:
             task.set_container_image(image)
@@ -143,6 +139,16 @@ class Cluster:
         for variable, secret in self.secrets.items():
             if name in secret.steps:
                 kubernetes.use_secret_as_env(task, secret.name, {secret.key: variable}, optional=True)
+
+
+def tried_again(name: str, task: dsl.PipelineTask, resources: Resources) -> dsl.PipelineTask:
+    """A step that is started again when it fails; an exit handler is not."""
+    if name == "summarize":
+        return task
+    wait = f"{resources.backoff_seconds}s"
+    return task.set_retry(
+        resources.retries, backoff_duration=wait, backoff_factor=2.0, backoff_max_duration=LONGEST_WAIT
+    )
 
 
 def read(path: str | None) -> Cluster:

@@ -40,5 +40,5 @@ def documents(pipeline: Any, *, image: str = "") -> tuple[Mapping[str, Any], Map
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
     if image:
         for executor in spec["deploymentSpec"]["executors"].values():
-            executor.get("container", {})["image"] = image
+            executor["container"]["image"] = image
     return spec, json_format.MessageToDict(pipeline.platform_spec)

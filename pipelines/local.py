@@ -12,12 +12,13 @@ from typing import Any
 
 from pipelines import champion, compiling
 from pipelines.attempts import Attempts
-from pipelines.cluster import Resources
+from pipelines.cluster import Resources, tried_again
 from pipelines.console import Console
 from pipelines.engine import Engine
 from pipelines.graph import Values
 from pipelines.launchers import Containers, Launcher, Processes, require_engine
 from xlnet import storage
+from xlnet.errors import UserError, require
 
 RUNNERS = ("subprocess", "docker")
 WAIT = 5.0  # seconds between attempts at most: what waits for machines on a cluster need not wait here
@@ -110,6 +111,9 @@ def execute(
     of `image`, "" for those that were compiled, and may write to `store`. Returns what comes out, and the engine, which
     knows what ran. Raises UserError when a step fails, with that step's error.
     """
+    require(parallel >= 1, "parallel", parallel, "1 step at a time or more")
+    if cache and os.path.exists(cache) and not os.path.isdir(cache):
+        raise UserError(f"the cache {cache} is a file, a folder is wanted")
     storage.refuse_occupied(output)
     if runner == "docker":
         require_engine()
@@ -129,7 +133,7 @@ def execute(
 
 def _tried_again(name: str, task: Any) -> Any:
     """A step that is started again when it fails, as on a cluster."""
-    return task if name == "summarize" else task.set_retry(Resources().retries, backoff_duration="1s")
+    return tried_again(name, task, Resources(backoff_seconds=1))
 
 
 @contextlib.contextmanager

@@ -329,6 +329,14 @@ def test_a_machine_on_which_no_container_can_start_is_told_so_before_anything_ru
     assert not (tmp_path / "run").exists()
 
 
+def test_no_step_at_a_time_and_a_cache_that_is_a_file_are_refused_before_anything_runs(tmp_path):
+    (tmp_path / "file").touch()
+    for wrong, told in (({"parallel": 0}, "parallel is 0"), ({"cache": str(tmp_path / "file")}, "file is a file")):
+        with pytest.raises(UserError, match=told):
+            local.execute(None, {}, str(tmp_path / "run"), **wrong)
+    assert not (tmp_path / "run").exists()
+
+
 def test_containers_see_the_folders_of_the_paths_that_they_are_given(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b/c").mkdir(parents=True)
