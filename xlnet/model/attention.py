@@ -28,8 +28,8 @@ class Biases(NamedTuple):
 
     content: Any
     position: Any
-    segment: Any
-    segment_contrast: Any
+    segment: Any = None
+    segment_contrast: Any = None
 
 
 @dataclass(frozen=True)

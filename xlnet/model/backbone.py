@@ -5,7 +5,8 @@ backward. Source: Yang et al. 2019, section 2; reference modeling.py, `transform
 rows first).
 """
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -168,20 +169,69 @@ class Backbone(keras.layers.Layer):
         if targets is not None:
             query = self._drop(self._query_start(content, targets), training=training)
         content = self._drop(content, training=training)
-        new_memories = []
-        for index, block in enumerate(self.blocks):
-            memory = memories[index] if memories and held else None
-            if memory_length:
-                new_memories.append(_remember(memory, content, memory_length, reuse_length))
-            given = about_all | {"content": content, "query": query, "memory": memory}
-            given["biases"] = self.layer_biases(index, segments)
-            given["seed"] = self.random.next() if training else None  # drawn here: a remat block runs twice
-            run: Callable[..., list[Any]] = partial(
-                block.__call__, content_wanted=targets is None or index + 1 < len(self.blocks)
+        streams = [content] if query is None else [content, query]
+        own = [
+            {
+                "memory": memories[index] if memories and held else None,
+                "biases": self.layer_biases(index, segments),
+                "seed": self.random.next() if training else None,  # drawn here: a layer may be computed again
+            }
+            for index in range(len(self.blocks))
+        ]
+        streams, entered = (self._recomputed if self.remat and training else self._kept)(streams, own, about_all)
+        new_memories = [
+            _remember(each["memory"], before, memory_length, reuse_length)
+            for each, before in zip(own, entered, strict=True)
+            if memory_length
+        ]
+        return self._drop(streams[-1], training=training), new_memories
+
+    def _kept(self, streams: list[Any], own: list[Any], about_all: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+        """-> the streams after all layers, and the content that entered each."""
+        entered = []
+        for index, about in enumerate(own):
+            entered.append(streams[0])
+            streams = self._through(index, streams, about_all | about)
+        return streams, entered
+
+    def _recomputed(self, streams: list[Any], own: list[Any], about_all: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+        """As `_kept`, but what a layer computes is computed again for the gradient."""
+        entered: list[Any] = []
+        for same in self._alike(two_streams=len(streams) > 1):
+            streams, inputs = recomputed(
+                partial(self._with_weights, same[0], about_all),
+                streams,
+                learned=[_learned(self.blocks[index], own[index]) for index in same],
+                given=[_given(self.blocks[index], own[index]) for index in same],
             )
-            streams = recomputed(run, given) if self.remat and training else run(**given)
-            content, query = streams[0], None if targets is None else streams[-1]
-        return self._drop(content if targets is None else query, training=training), new_memories
+            entered += [inputs[0][place] for place in range(len(same))]
+        return streams, entered
+
+    def _alike(self, *, two_streams: bool) -> list[list[int]]:
+        """Layers that follow each other and run alike: those that learn the same, and the last of two streams."""
+
+        def kind(index: int) -> tuple[bool, list[bool]]:
+            is_last = two_streams and index + 1 == len(self.blocks)
+            return is_last, [weight.trainable for weight in self.blocks[index].weights]
+
+        return [list(same) for _, same in itertools.groupby(range(len(self.blocks)), kind)]
+
+    def _with_weights(
+        self, index: int, about_all: dict[str, Any], streams: list[Any], learned: dict[str, Any], given: dict[str, Any]
+    ) -> list[Any]:
+        """Through a layer with the weights of another of its kind."""
+        block = self.blocks[index]
+        weights = [*block.trainable_weights, *block.non_trainable_weights]
+        about = {"memory": given.get("memory"), "biases": Biases(*learned["biases"]), "seed": given["seed"]}
+        values = [*learned["weights"], *given["weights"]]
+        with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):
+            return self._through(index, streams, about_all | about)
+
+    def _through(self, index: int, streams: list[Any], about: dict[str, Any]) -> list[Any]:
+        """Through a layer; of two streams, the last layer leaves the content as it is: nothing reads it."""
+        if len(streams) > 1 and index + 1 == len(self.blocks):
+            return [streams[0], *self.blocks[index](*streams, content_wanted=False, **about)]
+        return self.blocks[index](*streams, **about)
 
     def _views(
         self,
@@ -228,13 +278,26 @@ class Backbone(keras.layers.Layer):
             for bias in (self.content_bias, self.position_bias, self.segment_bias)
         )
         if segments is None:
-            return Biases(content, position, None, None)
+            return Biases(content, position)
         same, other = self.segment_keys[index, 0], self.segment_keys[index, 1]
         return Biases(content, position, segment, other - same)
 
     def _drop(self, values: Any, *, training: bool) -> Any:
         rate = self.config.dropout
         return dropout(values, rate, seed=self.random) if training and rate else values
+
+
+def _learned(block: Block, about: dict[str, Any]) -> dict[str, Any]:
+    """What a layer is given that may have a gradient."""
+    weights = [weight.value for weight in block.trainable_weights]
+    return {"weights": weights, "biases": [bias for bias in about["biases"] if bias is not None]}
+
+
+def _given(block: Block, about: dict[str, Any]) -> dict[str, Any]:
+    """What a layer is given beside that, and not every other is."""
+    weights = [weight.value for weight in block.non_trainable_weights]
+    memory = {} if about["memory"] is None else {"memory": about["memory"]}
+    return {"weights": weights, "seed": about["seed"], **memory}
 
 
 def _remember(memory: Any, content: Any, memory_length: int, reuse_length: int | None) -> Any:

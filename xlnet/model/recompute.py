@@ -1,24 +1,102 @@
-"""Trading time for memory: a function that is run again for its gradient instead of keeping what it computed."""
+"""Trading time for memory: layers that keep only what enters them, and are computed again for the gradient.
 
-from collections.abc import Callable
+Equal layers are one loop over their stacked weights: XLA compiles one of them, however many there are, and never holds
+two. Source: Chen et al. 2016, "Training deep nets with sublinear memory cost".
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+from keras import ops
+
+Layer = Callable[[list[Any], Any, Any], list[Any]]
 
 
-def recomputed(run: Callable[..., list[Any]], given: dict[str, Any]) -> list[Any]:
-    """run(**given), computed again for the gradient; what has a gradient must be handed over array by array."""
-    leaves = keras.tree.flatten(given)
-    learned = [
-        place
-        for place, leaf in enumerate(leaves)
-        if hasattr(leaf, "dtype") and keras.backend.is_float_dtype(keras.backend.standardize_dtype(leaf.dtype))
-    ]
+def recomputed(
+    layer: Layer, streams: list[Any], *, learned: Sequence[Any], given: Sequence[Any]
+) -> tuple[list[Any], list[Any]]:
+    """Run layer(streams, learned[i], given[i]) -> streams, one after the other -> the last ones, and what entered.
 
-    def again(*arrays: Any) -> list[Any]:
-        filled = list(leaves)
-        for place, array in zip(learned, arrays, strict=True):
-            filled[place] = array
-        return run(**keras.tree.pack_sequence_as(given, filled))
+    learned, given: what each layer gets, arrays in any structure, the same for all. There is a gradient for what is
+    learned and for the streams, none for what is given. What entered, [layers, ...] a stream, is without a gradient.
+    """
+    run = _on_jax if keras.backend.backend() == "jax" else _on_tensorflow
+    return run(layer, streams, _stacked(learned), _stacked(given))
 
-    return keras.remat(again)(*(leaves[place] for place in learned))
+
+def _stacked(each: Sequence[Any]) -> Any:
+    return keras.tree.map_structure(lambda *arrays: ops.stack(arrays), *each)
+
+
+def _on_jax(layer: Layer, streams: list[Any], learned: Any, given: Any) -> tuple[list[Any], list[Any]]:
+    import jax
+
+    again = jax.checkpoint(layer, prevent_cse=False)
+    last, entered = jax.lax.scan(
+        lambda streams, own: (again(streams, *own), [*map(ops.stop_gradient, streams)]), streams, (learned, given)
+    )
+    return last, entered
+
+
+def _on_tensorflow(layer: Layer, streams: list[Any], learned: Any, given: Any) -> tuple[list[Any], list[Any]]:
+    import tensorflow as tf
+
+    layers = keras.tree.flatten([learned, given])[0].shape[0]
+
+    def at(index: Any, arrays: Any) -> Any:
+        return keras.tree.map_structure(lambda array: tf.gather(array, index), arrays)
+
+    def loop(body: Callable[..., Any], *start: Any) -> Any:
+        return tf.while_loop(lambda count, *_: count < layers, body, (0, *start), maximum_iterations=layers)[1:]
+
+    @tf.custom_gradient
+    def run(*arrays: Any) -> Any:
+        first, weights = list(arrays[: len(streams)]), list(arrays[len(streams) :])
+        own = keras.tree.pack_sequence_as(learned, weights)
+
+        def forward(index: Any, streams: list[Any], entered: list[Any]) -> Any:
+            entered = _written(entered, index, streams)
+            return index + 1, _shaped(layer(streams, at(index, own), at(index, given)), first), entered
+
+        last, entered = loop(forward, first, _room(layers, first))
+        entered = [kept.stack() for kept in entered]
+
+        def gradient(*upstream: Any) -> list[Any]:
+            def backward(count: Any, towards: list[Any], grads: list[Any]) -> Any:
+                index = layers - 1 - count
+                before, mine = at(index, entered), at(index, own)
+                sources = [*before, *keras.tree.flatten(mine)]
+                with tf.GradientTape() as tape:
+                    tape.watch(sources)
+                    after = layer(before, mine, at(index, given))
+                new = tape.gradient(after, sources, towards, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+                towards, new = new[: len(before)], new[len(before) :]
+                return count + 1, _shaped(towards, first), _written(grads, index, new)
+
+            like = [array[0] for array in weights]
+            towards, grads = loop(backward, list(upstream[: len(first)]), _room(layers, like))
+            return [*towards, *(kept.stack() for kept in grads)]
+
+        return [*last, *entered], gradient
+
+    found = run(*streams, *keras.tree.flatten(learned))
+    return found[: len(streams)], [*map(tf.stop_gradient, found[len(streams) :])]
+
+
+def _room(layers: int, like: Sequence[Any]) -> list[Any]:
+    """Places for arrays like these, one a layer."""
+    import tensorflow as tf
+
+    return [tf.TensorArray(array.dtype, size=layers, element_shape=array.shape) for array in like]
+
+
+def _written(rooms: Sequence[Any], index: Any, arrays: Sequence[Any]) -> list[Any]:
+    return [room.write(index, array) for room, array in zip(rooms, arrays, strict=True)]
+
+
+def _shaped(arrays: Sequence[Any], like: Sequence[Any]) -> list[Any]:
+    """The arrays, with all that is known of the shapes of others."""
+    import tensorflow as tf
+
+    return [tf.ensure_shape(array, known.shape) for array, known in zip(arrays, like, strict=True)]

@@ -1,0 +1,32 @@
+"""Keras and its backend are imported without what they do not need."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+LOADED = """
+import sys
+{before}
+from xlnet import frameworks
+frameworks.load()
+print(*[name in sys.modules for name in ("keras", "tensorflow", "sklearn", "matplotlib")])
+import jax, sklearn, matplotlib.pyplot
+print(float(jax.numpy.ones(2).sum()), sklearn.__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "before", "expected"),
+    [
+        ("tensorflow", "", "True True False False"),
+        ("tensorflow", "import sklearn", "True True True False"),
+        ("jax", "", "True True False False"),
+    ],
+)
+def test_idle_modules_are_left_for_those_who_want_them(backend, before, expected):
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", LOADED.format(before=before)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert run.stdout.splitlines() == [expected, "2.0 sklearn"], run.stderr
