@@ -24,6 +24,7 @@ def first_step(options: argparse.Namespace, *, cache: str, output: Path) -> dict
     """Seconds until the line of the first step was there; of them, those before the run began and those to compile."""
     command = [sys.executable, "-m", "xlnet.cli", "pretrain", "--data", options.data, "--config", options.config]
     command += ["--output", str(output), "--batch-size", str(options.batch_size), "--log-interval", "1"]
+    command += ["--remat"] if options.remat else []
     environment = {**os.environ, "XLNET_COMPILATION_CACHE": cache, "KERAS_BACKEND": options.backend}
     lines, begun = output / "metrics.jsonl", time.monotonic()
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, metavar="DIR")
     parser.add_argument("--config", default="configs/base.yaml", metavar="FILE")
     parser.add_argument("--batch-size", type=int, default=4, metavar="N")
+    parser.add_argument("--remat", action="store_true", help="layers are computed again, and are one loop")
     parser.add_argument("--backend", choices=("tensorflow", "jax"), default="tensorflow")
     options = parser.parse_args()
     print(conditions(len(os.sched_getaffinity(0))))

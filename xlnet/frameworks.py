@@ -9,17 +9,20 @@ from contextlib import contextmanager
 
 from xlnet import allocation, compilation_cache
 
-IDLE = ("sklearn", "matplotlib")  # Keras imports them for parts of it that have no use here: a quarter of all the time
+# What Keras and TensorFlow import for parts of theirs that have no use here: up to 40 % of the time that they take.
+IDLE = ("sklearn", "matplotlib")
+IDLE_ON_TENSORFLOW = ("jax",)
 
 
 def load() -> None:
     """Import Keras now. What the import writes to stderr is shown only if it fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    idle = IDLE + (IDLE_ON_TENSORFLOW if os.environ.get("KERAS_BACKEND") == "tensorflow" else ())
     compilation_cache.use()
     allocation.keep()
     sys.stderr.flush()
     shown = os.dup(2)
-    with tempfile.TemporaryFile() as aside, _not_found(IDLE):
+    with tempfile.TemporaryFile() as aside, _not_found(idle):
         os.dup2(aside.fileno(), 2)
         try:
             import keras

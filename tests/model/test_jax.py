@@ -28,7 +28,6 @@ def on_jax(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiles in half the time; the numbers stay within the bounds
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     return subprocess.run(

@@ -1,5 +1,6 @@
 """The whole step is one program of static shapes, for TensorFlow's XLA, for a TPU, and for many devices."""
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -23,8 +24,8 @@ ROWS = 16
 MOVES = ("all-gather", "all-to-all", "collective-permute", "reduce-scatter")
 
 
-def trainer(*, parts: int = 1) -> Pretrainer:
-    backbone = Backbone(CONFIG, bidirectional=True)
+def trainer(*, parts: int = 1, layers: int = 2, remat: bool = False) -> Pretrainer:
+    backbone = Backbone(dataclasses.replace(CONFIG, layers=layers), bidirectional=True, remat=remat)
     model = Pretrainer(backbone, LanguageModelHead(backbone), corpus=CORPUS, rows=ROWS, memory_length=24, parts=parts)
     updates = optimizer.build(OptimizerSettings(), steps=50, variables=model.trainable_variables, most_skipped=3)
     model.compile(optimizer=updates, jit_compile=True)
@@ -79,17 +80,30 @@ def check_mesh() -> None:
         assert f" {move}" not in compiled
 
 
-def test_the_step_of_tensorflow_is_one_program_of_static_shapes():
+def tensorflow_program(model: Pretrainer) -> str:
     import tensorflow as tf
 
-    model = trainer()
     step = tf.function(lambda given: model.train_step((given,)), jit_compile=True, autograph=False)
     given = {name: tf.constant(values) for name, values in batch().items()}
-    program = step.experimental_get_compiler_ir(given)(stage="hlo")
+    return step.experimental_get_compiler_ir(given)(stage="hlo")
+
+
+@pytest.fixture(scope="module")
+def program() -> str:
+    return tensorflow_program(trainer())
+
+
+def test_the_step_of_tensorflow_is_one_program_of_static_shapes(program):
     assert "ENTRY" in program
     assert "<=" not in program, "every shape is static"
     for word in ("outfeed", "infeed", "send(", "recv(", "xla_python"):
         assert word not in program, "it talks to no host"
+
+
+def test_of_layers_that_are_computed_again_one_is_compiled(program):
+    deep = tensorflow_program(trainer(layers=6, remat=True))
+    assert "<=" not in deep, "every shape is static"
+    assert deep.count(" dot(") < 2 * program.count(" dot("), "of 2 layers, each once forward and once back"
 
 
 @pytest.mark.slow

@@ -89,6 +89,13 @@ def test_what_saves_memory_or_time_changes_rounding_alone(plain, changed):
         np.testing.assert_allclose(found[name], expected, atol=2e-4, err_msg=name)  # Adam's first steps are signs
 
 
+@pytest.mark.parametrize("changed", [{"frozen_layers": 1}, {"lora_rank": 2}])
+def test_layers_may_learn_different_weights_where_they_are_computed_again(changed):
+    kept, again = (trained(remat=remat, **changed)[2] for remat in (False, True))
+    for name, expected in kept.items():
+        np.testing.assert_allclose(again[name], expected, atol=2e-4, err_msg=name)
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_lower_precision_keeps_float32_weights_near_the_plain_ones(plain, precision):
     _, before, found = trained(precision=precision)
