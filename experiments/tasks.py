@@ -38,7 +38,7 @@ class Measured:
     has_peer: bool = True
 
 
-SPANS = ("--sequence-length", "256", "--batch-size", "16", "--epochs", "3")
+SPANS = ("--sequence-length", "256", "--batch-size", "16")
 TASKS = (
     Measured("sst-2", "train.tsv", "dev.tsv", "accuracy"),
     Measured("sts-b", "train.tsv", "dev.tsv", "pearson", ("--epochs", "5")),
