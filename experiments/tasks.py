@@ -36,6 +36,16 @@ class Measured:
     metric: str
     flags: tuple[str, ...] = ()
     has_peer: bool = True
+    answerable_of: str = ""  # the task whose questions with an answer are this one's examples
+
+    @property
+    def given_as(self) -> str:
+        """The task whose files are handed over."""
+        return self.answerable_of or self.name
+
+    def files(self, folder: Path, output: Path) -> Path:
+        """The folder of the files to train on, of the folder that was handed over."""
+        return answerable(folder, output) if self.answerable_of else folder
 
 
 SPANS = ("--sequence-length", "256", "--batch-size", "16")
@@ -43,26 +53,24 @@ TASKS = (
     Measured("sst-2", "train.tsv", "dev.tsv", "accuracy"),
     Measured("sts-b", "train.tsv", "dev.tsv", "pearson", ("--epochs", "5")),
     Measured("snli", "train.tsv", "dev_matched.tsv", "accuracy"),
-    Measured("squad1", "train.json", "dev.json", "f1", SPANS, has_peer=False),
+    Measured("squad1", "train.json", "dev.json", "f1", SPANS, has_peer=False, answerable_of="squad2"),
 )
-FOLDERS = ("sst-2", "sts-b", "snli", "squad2")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", required=True, help="files to pretrain on, a pattern")
     parser.add_argument("--heldout", required=True, help="a file of held-out text")
-    for name in FOLDERS:
-        parser.add_argument(f"--{name}", type=Path, metavar="DIR", help="this task's files; left out without")
+    for task in TASKS:
+        parser.add_argument(f"--{task.given_as}", type=Path, metavar="DIR", help="this task's files; left out without")
     parser.add_argument("--peer-python", metavar="FILE", help="a Python with torch and transformers; none without")
     parser.add_argument("--output", required=True, type=Path, help="where runs go; finished ones are taken as they are")
     parsed = parser.parse_args()
     model = pretrained(parsed)
-    given = [(task, getattr(parsed, name.replace("-", "_"))) for task, name in zip(TASKS, FOLDERS, strict=True)]
     chosen = [
-        (task, answerable(folder, parsed.output) if task.name == "squad1" else folder)
-        for task, folder in given
-        if folder
+        (task, task.files(folder, parsed.output))
+        for task in TASKS
+        if (folder := getattr(parsed, task.given_as.replace("-", "_")))
     ]
     rows = [row(task, folder, model, parsed) for task, folder in chosen]
     print("\n" + table(["", "measured by", "from scratch", "pretrained", "the peer, pretrained"], rows))

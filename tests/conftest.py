@@ -15,8 +15,8 @@ from xlnet import compilation_cache, vocab
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-compilation_cache.use()  # as commands do, before TensorFlow is imported: many tests compile the same step
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiles in half the time; numbers stay within bounds
+compilation_cache.use()  # as commands do, before TensorFlow is imported: many tests compile the same step
 
 HERE = Path(__file__).resolve().parent
 VERBS = ("returns", "raises")

@@ -74,7 +74,7 @@ def _on_tensorflow(layer: Layer, streams: list[Any], learned: Any, given: Any) -
                 towards, new = new[: len(before)], new[len(before) :]
                 return count + 1, _shaped(towards, first), _written(grads, index, new)
 
-            like = [array[0] for array in weights]
+            like = [tf.TensorSpec(array.shape[1:], array.dtype) for array in weights]
             towards, grads = loop(backward, list(upstream[: len(first)]), _room(layers, like))
             return [*towards, *(kept.stack() for kept in grads)]
 
