@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from xlnet import frameworks
+from xlnet.errors import UserError
+
 LOADED = """
 import sys
 {before}
@@ -30,3 +33,13 @@ def test_idle_modules_are_left_for_those_who_want_them(backend, before, expected
     command = [sys.executable, "-c", LOADED.format(before=before)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert run.stdout.splitlines() == [expected, "2.0 sklearn"], run.stderr
+
+
+def test_a_backend_that_is_unknown_or_absent_is_told_in_one_line(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "foo")
+    with pytest.raises(UserError, match="KERAS_BACKEND is 'foo', wanted is tensorflow or jax"):
+        frameworks.load()
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(UserError, match="KERAS_BACKEND is jax, which is not installed here"):
+        frameworks.load()

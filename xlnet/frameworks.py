@@ -1,5 +1,6 @@
 """Keras and its backend, imported without the banner that TensorFlow writes before it can be told not to."""
 
+import importlib.util
 import logging
 import os
 import sys
@@ -8,16 +9,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from xlnet import allocation, compilation_cache
+from xlnet.errors import UserError, require
 
+BACKENDS = ("tensorflow", "jax")
 # What Keras and TensorFlow import for parts of theirs that have no use here: up to 40 % of the time that they take.
 IDLE = ("sklearn", "matplotlib")
 IDLE_ON_TENSORFLOW = ("jax",)
 
 
 def load() -> None:
-    """Import Keras now. What the import writes to stderr is shown only if it fails."""
+    """Import Keras now. What the import writes to stderr is shown only if it fails.
+
+    Raises UserError where the environment names a backend that is unknown or absent.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    idle = IDLE + (IDLE_ON_TENSORFLOW if os.environ.get("KERAS_BACKEND") == "tensorflow" else ())
+    backend = os.environ.get("KERAS_BACKEND")
+    require(not backend or backend in BACKENDS, "KERAS_BACKEND", backend, " or ".join(BACKENDS))
+    if backend and importlib.util.find_spec(backend) is None:
+        raise UserError(f"KERAS_BACKEND is {backend}, which is not installed here")
+    idle = IDLE + (IDLE_ON_TENSORFLOW if backend == "tensorflow" else ())
     compilation_cache.use()
     allocation.keep()
     sys.stderr.flush()
