@@ -53,6 +53,19 @@ def load() -> None:
             os.close(shown)
 
 
+def is_on_cpu() -> bool:
+    """Whether there is no accelerator."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.default_backend() == "cpu"
+    import tensorflow as tf
+
+    return not (tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"))
+
+
 @contextmanager
 def _not_found(names: tuple[str, ...]) -> Iterator[None]:
     """Modules that are not imported yet are as if they were not installed."""

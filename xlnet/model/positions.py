@@ -6,9 +6,12 @@ that one table and one projection of each half serve both directions. Source: Da
 appendix B; Yang et al. 2019, section 2.3; reference modeling.py, `relative_positional_encoding`, `rel_shift`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
+
+from xlnet import frameworks
 
 
 def distance_table(
@@ -35,9 +38,21 @@ def position_keys(sines: Any, cosines: Any, kernel: Any, *, directions: int) -> 
 
 def shift(scores: Any, *, keys: Any) -> Any:
     """[..., L, R] -> [..., L, keys]: row i starts at column L - i, the encoding of its distance to the first key."""
-    *outer, length, encodings = ops.shape(scores)
-    flat = ops.reshape(scores, (*outer, length * encodings))[..., length:]
-    return ops.reshape(flat, (*outer, length, encodings - 1))[..., :keys]
+    if not frameworks.is_on_cpu():
+        return _slid(scores, keys)
+    length, encodings = ops.shape(scores)[-2:]
+
+    @ops.custom_gradient
+    def slide(values: Any) -> tuple[Any, Callable[..., Any]]:
+        def gradient(*arguments: Any, upstream: Any = None) -> Any:
+            # The gradient that a framework derives is a pad, into which XLA would put all that leads to it, the masks
+            # of dropout with it, to be computed again for each of R columns; and it divides for each.
+            given = arguments[0] if upstream is None else upstream
+            return _spread(given, (length - ops.arange(length, dtype="int32"))[:, None], encodings)
+
+        return _slid(values, keys), gradient
+
+    return slide(scores)
 
 
 def shift_from(scores: Any, starts: Any, *, keys: int) -> Any:
@@ -52,11 +67,7 @@ def shift_from(scores: Any, starts: Any, *, keys: int) -> Any:
         def gradient(*arguments: Any, upstream: Any = None) -> tuple[Any, Any]:
             given = arguments[0] if upstream is None else upstream
             # Reading back is a gather too: the scatter that a framework would derive runs one element at a time.
-            back = ops.arange(encodings, dtype="int32") - first
-            inside = ops.logical_and(back >= 0, back < keys)
-            return ops.where(inside, _gather(given, ops.clip(back, 0, keys - 1)), 0), ops.zeros_like(
-                first[..., 0], "float32"
-            )
+            return _spread(given, first, encodings), ops.zeros_like(first[..., 0], "float32")
 
         ahead = ops.arange(keys, dtype="int32") + first
         return _gather(values, ops.minimum(ahead, encodings - 1)), gradient
@@ -65,8 +76,22 @@ def shift_from(scores: Any, starts: Any, *, keys: int) -> Any:
     return select(scores, ops.cast(starts, "float32"))
 
 
+def _slid(scores: Any, keys: Any) -> Any:
+    *outer, length, encodings = ops.shape(scores)
+    flat = ops.reshape(scores, (*outer, length * encodings))[..., length:]
+    return ops.reshape(flat, (*outer, length, encodings - 1))[..., :keys]
+
+
+def _spread(values: Any, first: Any, encodings: int) -> Any:
+    """[..., L, keys] -> [..., L, R]: each row from the column `first` on (int [..., L, 1]), between zeros."""
+    keys = ops.shape(values)[-1]
+    back = ops.arange(encodings, dtype="int32") - first
+    inside = ops.logical_and(back >= 0, back < keys)
+    return ops.where(inside, _gather(values, ops.clip(back, 0, keys - 1)), 0)
+
+
 def _gather(values: Any, columns: Any) -> Any:
-    """[H, X, C, T, n] at the columns [X, C, T, m] -> [H, X, C, T, m]."""
+    """[..., T, n] at columns that may lack leading axes, [..., T, m] -> [..., T, m]."""
     *outer, width = ops.shape(values)
     rows = ops.reshape(ops.arange(_product(outer), dtype="int32"), (*outer, 1))
     return ops.take(ops.reshape(values, (-1,)), rows * width + columns, axis=0)

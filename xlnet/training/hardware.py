@@ -29,17 +29,6 @@ def memory() -> dict[str, int]:
     return found | ({} if taken is None else {"device_memory_bytes": int(taken)})
 
 
-def is_cpu() -> bool:
-    """Whether there is no accelerator."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.default_backend() == "cpu"
-    import tensorflow as tf
-
-    return not (tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"))
-
-
 def float32_peak() -> float:
     """Floating point operations a second in the best of some products of float32 matrices."""
     square = ops.convert_to_tensor(np.random.default_rng(0).standard_normal((SIDE, SIDE)).astype(np.float32))

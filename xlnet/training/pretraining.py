@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from xlnet import frameworks
 from xlnet.errors import UserError
 from xlnet.model import flops
 from xlnet.model.config import ModelConfig
@@ -129,7 +130,7 @@ def _peak(settings: PretrainingSettings) -> Callable[[], float] | None:
     """Where nobody said it, it is measured on a CPU, in runs that are long enough to be compiled."""
     if settings.peak_teraflops:
         return lambda: settings.peak_teraflops * 1e12
-    return hardware.float32_peak if settings.jit_compile and hardware.is_cpu() else None
+    return hardware.float32_peak if settings.jit_compile and frameworks.is_on_cpu() else None
 
 
 def _held_out(folder: str, trainer: Any, *, data: TrainingData, devices: Devices) -> HeldOut:
