@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
+from xlnet.model.gradients import custom_gradient
 from xlnet.model.positions import shift, shift_from
 from xlnet.model.query_blocks import Block
 
@@ -151,15 +152,14 @@ def weigh(scores: Any, values: Any, *, drop: Callable[[Any], Any]) -> Any:
     return summed / ops.cast(total, values.dtype)
 
 
-@ops.custom_gradient
-def _sum(weights: Any, values: Any) -> tuple[Any, Callable[..., Any]]:
+@custom_gradient
+def _sum(weights: Any, values: Any) -> tuple[Any, Callable[[Any], Any]]:
     """[..., Q, K] of values [..., K, d] -> [..., Q, d]."""
 
-    def gradient(*arguments: Any, upstream: Any = None) -> tuple[Any, Any]:
-        given = arguments[0] if upstream is None else upstream
-        # Not weights^T given, as a framework has it: with d rows, not K, XLA's product on a CPU takes two thirds of it.
-        towards = ops.matmul(ops.swapaxes(given, -1, -2), weights)
-        return ops.matmul(given, ops.swapaxes(values, -1, -2)), ops.swapaxes(towards, -1, -2)
+    def gradient(upstream: Any) -> tuple[Any, Any]:
+        # Not weights^T upstream, as a framework has it: with d rows, not K, XLA's product takes 0.7 of it on a CPU.
+        towards = ops.matmul(ops.swapaxes(upstream, -1, -2), weights)
+        return ops.matmul(upstream, ops.swapaxes(values, -1, -2)), ops.swapaxes(towards, -1, -2)
 
     return ops.matmul(weights, values), gradient
 

@@ -12,6 +12,7 @@ from typing import Any
 from keras import ops
 
 from xlnet import frameworks
+from xlnet.model.gradients import custom_gradient
 
 
 def distance_table(
@@ -42,13 +43,12 @@ def shift(scores: Any, *, keys: Any) -> Any:
         return _slid(scores, keys)
     length, encodings = ops.shape(scores)[-2:]
 
-    @ops.custom_gradient
-    def slide(values: Any) -> tuple[Any, Callable[..., Any]]:
-        def gradient(*arguments: Any, upstream: Any = None) -> Any:
+    @custom_gradient
+    def slide(values: Any) -> tuple[Any, Callable[[Any], Any]]:
+        def gradient(upstream: Any) -> Any:
             # The gradient that a framework derives is a pad, into which XLA would put all that leads to it, the masks
             # of dropout with it, to be computed again for each of R columns; and it divides for each.
-            given = arguments[0] if upstream is None else upstream
-            return _spread(given, (length - ops.arange(length, dtype="int32"))[:, None], encodings)
+            return _spread(upstream, (length - ops.arange(length, dtype="int32"))[:, None], encodings)
 
         return _slid(values, keys), gradient
 
@@ -60,14 +60,13 @@ def shift_from(scores: Any, starts: Any, *, keys: int) -> Any:
 
     encodings = ops.shape(scores)[-1]
 
-    @ops.custom_gradient
-    def select(values: Any, first: Any) -> tuple[Any, Any]:
+    @custom_gradient
+    def select(values: Any, first: Any) -> tuple[Any, Callable[[Any], Any]]:
         first = ops.cast(first, "int32")[..., None]
 
-        def gradient(*arguments: Any, upstream: Any = None) -> tuple[Any, Any]:
-            given = arguments[0] if upstream is None else upstream
+        def gradient(upstream: Any) -> tuple[Any, Any]:
             # Reading back is a gather too: the scatter that a framework would derive runs one element at a time.
-            return _spread(given, first, encodings), ops.zeros_like(first[..., 0], "float32")
+            return _spread(upstream, first, encodings), ops.zeros_like(first[..., 0], "float32")
 
         ahead = ops.arange(keys, dtype="int32") + first
         return _gather(values, ops.minimum(ahead, encodings - 1)), gradient
