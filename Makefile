@@ -14,6 +14,10 @@ IMAGES ?=
 BOOKS ?= ../shared/data/en/books/xlnet/train/*.txt
 SHELL := /bin/bash
 
+# uv takes a tenth of pip's time; pip, which may know a mirror that uv does not, goes on where uv fails.
+install = $(VENV)/bin/uv pip install -q --python $(VENV)/bin/python -r $(1) 2>/dev/null || \
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r $(1)
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -30,7 +34,7 @@ demo: $(RUN)  ## The whole chain on real text, in minutes: CORPUS='my/*.txt' tak
 
 .PHONY: test
 test: $(DEV)  ## All tests
-	$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: images
 images:  ## Build the images: REGISTRY=…, BASE_IMAGE=python:3.11-slim@sha256:…, IMAGES='xlnet-pipelines …'
@@ -63,7 +67,6 @@ bench: $(DEV) $(PEER)  ## The tables of docs/performance.md; BOOKS='books/*.txt'
 
 .PHONY: lock
 lock: $(DEV)  ## Resolve the dependencies of pyproject.toml anew
-	$(VENV)/bin/python -m pip install -q uv
 	$(VENV)/bin/uv pip compile -q --upgrade --no-header --no-annotate --extra gcp --extra kubeflow pyproject.toml -o locks/run.txt
 	$(VENV)/bin/uv pip compile -q --no-header --no-annotate --extra gcp --extra kubeflow --extra jax --extra export --extra dev -c locks/run.txt pyproject.toml -o locks/dev.txt
 	for device in cuda12 tpu; do echo "jax[$$device]" | $(VENV)/bin/uv pip compile -q --no-header --no-annotate -c locks/dev.txt - -o locks/$$(echo $$device | sed s/cuda12/gpu/).txt; done
@@ -76,15 +79,16 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
 		{ echo "error: Python 3.11 or 3.12 is needed, $$($(PYTHON) --version) was found; set PYTHON=" >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) || { echo "error: python3-venv is missing: apt-get install python3-venv" >&2; exit 2; }
+	@$@ -m pip install -q --disable-pip-version-check -r locks/uv.txt 2>/dev/null || true
 
 $(RUN): locks/run.txt pyproject.toml | $(VENV)/bin/python
 	@echo "installing into $(VENV) (some minutes the first time)"
-	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r locks/run.txt
+	@$(call install,locks/run.txt)
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(DEV): locks/dev.txt $(RUN)
-	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r locks/dev.txt
+	@$(call install,locks/dev.txt)
 	@touch $@
 
 $(PEER): locks/bench.txt

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -22,14 +23,13 @@ class Draws:
         """uint32 [2], another one at each call."""
         first, second = ops.unstack(ops.cast(self._seed, "uint32"))
         self._count += 1
-        step = ops.cast(self._count * 0x9E3779B9 % 2**32, "uint32")
-        return ops.stack([first + step, second])
+        return ops.stack([first + np.uint32(self._count * 0x9E3779B9 % 2**32), second])
 
 
 def dropout(values: Any, rate: float, *, seed: "keras.random.SeedGenerator | Draws") -> Any:
     """Values of any shape, each with probability `rate` set to 0, the others scaled by 1 / (1 - rate)."""
     shape = ops.shape(values)
-    kept = _bits(shape, seed) >= ops.cast(round(rate * 2**32), "uint32")
+    kept = _bits(shape, seed) >= np.uint32(round(rate * 2**32))
     return ops.where(kept, values * (1.0 / (1.0 - rate)), ops.zeros_like(values))
 
 
@@ -43,6 +43,5 @@ def _bits(shape: Any, seed: "keras.random.SeedGenerator | Draws") -> Any:
 
 def _mixed(bits: Any) -> Any:
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        bits = ops.bitwise_xor(bits, ops.right_shift(bits, ops.cast(shift, "uint32")))
-        bits = bits * ops.cast(factor, "uint32")
-    return ops.bitwise_xor(bits, ops.right_shift(bits, ops.cast(16, "uint32")))
+        bits = ops.bitwise_xor(bits, ops.right_shift(bits, np.uint32(shift))) * np.uint32(factor)
+    return ops.bitwise_xor(bits, ops.right_shift(bits, np.uint32(16)))
