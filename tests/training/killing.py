@@ -20,7 +20,7 @@ from xlnet.training.pretrainer import Pretrainer
 from xlnet.training.pretraining import pretrain
 from xlnet.training.settings import PretrainingSettings
 
-STEPS = 48
+STEPS = 20
 MODEL = ModelConfig(layers=1, model_dim=8, heads=1, head_dim=8, feedforward_dim=8, initializer_stddev=0.1)
 SETTINGS = PretrainingSettings(
     batch_size=2,
@@ -28,7 +28,7 @@ SETTINGS = PretrainingSettings(
     memory_length=8,
     learning_rate=3e-3,
     warmup_steps=4,
-    log_interval=2,
+    log_interval=1,
     checkpoint_interval=2,
     keep_checkpoints=2,
     jit_compile=False,

@@ -28,6 +28,7 @@ VALIDATION_ROWS = 64  # at most, where a single shard does not have more
 PARSED = 256  # records at once, of as many steps as that takes: what TensorFlow does for each call then hardly counts
 
 
+@tf.autograph.experimental.do_not_convert  # nothing here is control flow of Python, and looking for some takes seconds
 def training_batches(
     data: str,
     manifest: Manifest,
@@ -56,6 +57,7 @@ def training_batches(
     return _side_by_side(read, manifest, first=start, last=steps, orders=drawn)
 
 
+@tf.autograph.experimental.do_not_convert
 def validation_batches(
     data: str, manifest: Manifest, *, most_rows: int = VALIDATION_ROWS, share: Share = ALL, multiple: int = 1
 ) -> tuple[tf.data.Dataset, int]:

@@ -11,6 +11,7 @@ class DataWait:
     def __init__(self) -> None:
         self.seconds, self.is_known = 0.0, True
 
+    @tf.autograph.experimental.do_not_convert
     def measured(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """The same batches; those of one consumer at a time. What replicas are dealt is fetched ahead: not known."""
         self.is_known = isinstance(dataset, tf.data.Dataset)
