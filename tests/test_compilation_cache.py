@@ -4,11 +4,13 @@ import pytest
 
 from xlnet import compilation_cache
 
+LEAST = "JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS"
+
 
 @pytest.fixture
 def environment(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for name in ("XLNET_COMPILATION_CACHE", "TF_XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR"):
+    for name in ("XLNET_COMPILATION_CACHE", "TF_XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR", LEAST):
         monkeypatch.setenv(name, "")  # so that what `use` sets is undone
         monkeypatch.delenv(name)
     return monkeypatch
@@ -19,6 +21,7 @@ def test_both_frameworks_are_told_one_folder_of_this_processor(environment, tmp_
     (found,) = (tmp_path / "xlnet" / "compiled").iterdir()
     assert os.environ["TF_XLA_FLAGS"] == f"--tf_xla_persistent_cache_directory={found}"
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(found)
+    assert os.environ[LEAST] == "0"
     assert compilation_cache.folder() == str(found)
 
 
@@ -28,6 +31,7 @@ def test_what_somebody_said_before_stands(environment):
     compilation_cache.use()
     assert os.environ["TF_XLA_FLAGS"] == "--tf_xla_persistent_cache_directory=mine --other=1"
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "mine"
+    assert LEAST not in os.environ
 
 
 def test_other_flags_of_tensorflow_stay(environment):

@@ -20,7 +20,9 @@ def use() -> None:
     flags = os.environ.get("TF_XLA_FLAGS", "")
     if FLAG not in flags:
         os.environ["TF_XLA_FLAGS"] = f"{flags} {FLAG}={found}".strip()
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", found)
+    if os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", found) == found:
+        # Many small programs are what a run begins with; from a folder that is not far all of them come sooner.
+        os.environ.setdefault("JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 def folder() -> str | None:
