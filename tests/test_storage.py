@@ -3,10 +3,12 @@ import errno
 import hashlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import google_crc32c
 import pytest
@@ -74,6 +76,27 @@ def test_an_older_file_is_replaced_whole(tmp_path):
     path.write_bytes(b"a long old content")
     storage.publish(str(path), b"new")
     assert files(tmp_path) == {"page.txt": b"new"}
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/page.txt").write_bytes(b"old")
+    (tmp_path / "link.txt").symlink_to("kept/page.txt")
+    storage.publish(str(tmp_path / "link.txt"), b"new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "kept/page.txt").read_bytes() == b"new"
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path):
+    path = str(tmp_path / "pipe")
+    os.mkfifo(path)
+    with ThreadPoolExecutor(1) as reader:
+        found = reader.submit(Path(path).read_bytes)
+        storage.publish(path, b"new")
+        assert found.result(timeout=60) == b"new"
+    assert stat.S_ISFIFO(os.stat(path).st_mode)
+    storage.publish(os.devnull, b"nothing is to be seen of it")
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
 
 def test_of_many_who_create_a_file_one_is_first_and_its_content_stays(tmp_path):

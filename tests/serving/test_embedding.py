@@ -202,6 +202,9 @@ def test_the_command_writes_npz_and_parquet_with_the_rows_that_could_be_used(pre
     assert storage.sha256(str(tmp_path / "out.parquet")) == before
 
 
+OWN = json.dumps({"text": "a text", "line": 7, "id": 1})
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -210,13 +213,24 @@ def test_the_command_writes_npz_and_parquet_with_the_rows_that_could_be_used(pre
         (["--input", "in.txt", "--output", "o.npz", "--layers", "7"], "the model has layers 0"),
         (["--input", "in.txt", "--output", "o.parquet", "--keep", "id"], "lines of text have no column 'id'"),
         (["--input", "in.bin", "--output", "o.npz"], "tells no format"),
+        (
+            ["--input", "own.jsonl", "--output", "o.parquet", "--keep", "line"],
+            "keep names 'line', which another column",
+        ),
+        (["--input", "own.jsonl", "--output", "o.parquet", "--keep", "id,id"], "keep names 'id', which another column"),
         (["--input", "empty.txt", "--output", "o.npz"], "empty.txt holds no rows"),
         (["--input", "bad.jsonl", "--output", "o.npz"], "bad.jsonl:1: not JSON"),
     ],
 )
 def test_what_the_user_can_mend_is_told_in_a_line(pretrained, tmp_path, monkeypatch, capsys, words, told):
     monkeypatch.chdir(tmp_path)
-    for name, content in {"in.txt": "a text\n", "in.bin": "a text\n", "empty.txt": "\n", "bad.jsonl": "x\n"}.items():
+    for name, content in {
+        "in.txt": "a text\n",
+        "in.bin": "a text\n",
+        "empty.txt": "\n",
+        "bad.jsonl": "x\n",
+        "own.jsonl": OWN,
+    }.items():
         (tmp_path / name).write_text(content)
     assert run("--model", pretrained, *words) == 2
     error = capsys.readouterr().err

@@ -128,11 +128,21 @@ def test_a_long_text_is_answered_by_the_mean_over_its_windows(classifier, tmp_pa
         (["--input", "in.txt", "--pair-column", "b"], "the model takes single texts"),
         (["--input", "in.txt", "--long-texts", "window"], "did you mean 'windows'"),
         (["--input", "bad.jsonl", "--output", "o.jsonl"], "none of 1,000 rows could be used"),
+        (
+            ["--input", "in.txt", "--output", "o.jsonl", "--dead-letters", "o.jsonl"],
+            "o.jsonl is the output and the dea",
+        ),
+        (["--input", "own.jsonl", "--output", "o.jsonl", "--keep", "line"], "keep names 'line', as an answer does"),
+        (["--input", "own.jsonl", "--output", "o.jsonl", "--keep", "predicted"], "keep names 'predicted', as an answ"),
+        (["--input", "-"], "the standard input is closed"),
     ],
 )
 def test_what_the_user_can_mend_is_told_in_a_line(classifier, tmp_path, monkeypatch, capsys, words, told):
     monkeypatch.chdir(tmp_path)
-    for name, content in {"in.txt": "a\n", "in.tsv": "a\tb\n1\t2\n", "bad.jsonl": "x\n" * 1001}.items():
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it where a shell has closed it
+    own = json.dumps({"text": "a", "line": 7, "predicted": "z"})
+    files = {"in.txt": "a\n", "in.tsv": "a\tb\n1\t2\n", "bad.jsonl": "x\n" * 1001, "own.jsonl": own}
+    for name, content in files.items():
         (tmp_path / name).write_text(content)
     assert run("--model", classifier, *words) == 2
     captured = capsys.readouterr()
@@ -230,10 +240,10 @@ def test_questions_have_their_best_answers_whatever_the_length_of_a_batch(saved,
     records = [
         {"id": "a", "question": "Who left?", "context": "She said that she would not, and left."},
         {"id": "b", "question": "How many words?", "context": "There are many words here. " * 12},
-        {"id": "c", "question": "What?", "context": "Nothing much happened on that day in June."},
+        {"id": "b", "question": "What?", "context": "Nothing much happened on that day in June."},
     ]
     rows = [json.dumps(record) for record in records]
-    rows[1:1] = [json.dumps({"id": "x", "question": "Why?"})]
+    rows[1:1] = [json.dumps({"id": "x", "question": "Why?"} | more) for more in ({}, {"context": "\u200b"})]
     (tmp_path / "in.jsonl").write_text("\n".join(rows))
     given = ["--model", model, "--input", tmp_path / "in.jsonl", "--output", tmp_path / "o.jsonl"]
     assert run(*given, "--keep", "id", "--batch-size", 1) == 0
@@ -242,11 +252,20 @@ def test_questions_have_their_best_answers_whatever_the_length_of_a_batch(saved,
     features = predictor.features(examples)
     expected = predictor.task.answers(examples, features, predictor.outputs(features.inputs, batch_size=8))
     found = lines_of(tmp_path / "o.jsonl")
-    assert [line["id"] for line in found] == ["a", "b", "c"]
+    assert [line["id"] for line in found] == ["a", "b", "b"]
     for line, answer, record in zip(found, expected, records, strict=True):
         assert [best["text"] for best in line["answers"]] == [best["text"] for best in answer["answers"]]
         for best in line["answers"]:
             assert record["context"][best["start"] : best["end"]] == best["text"]
         np.testing.assert_allclose(line["null_odds"], answer["null_odds"], atol=1e-4)
     assert (features.inputs["padding"] == 0).sum(axis=1).min() < 32  # some rows were cut
-    assert [letter["line"] for letter in lines_of(tmp_path / "o.jsonl.dead-letters.jsonl")] == [2]
+    assert [letter["line"] for letter in lines_of(tmp_path / "o.jsonl.dead-letters.jsonl")] == [2, 3]
+
+
+def test_the_header_of_a_table_has_a_cell_a_column(saved, tmp_path):
+    model = saved(HEAD | {"classes": ["a\tb", "c", "d\n"]})
+    (tmp_path / "in.txt").write_text("a\n")
+    assert run("--model", model, "--input", tmp_path / "in.txt", "--output", tmp_path / "o.tsv") == 0
+    header, row = (tmp_path / "o.tsv").read_text().splitlines()
+    assert header.split("\t") == ["line", "predicted", "probability a b", "probability c", "probability d"]
+    assert row.count("\t") == 4

@@ -71,7 +71,8 @@ def test_a_cell_of_csv_may_span_lines_and_a_broken_quote_is_a_dead_row():
         (4, 11, 'c"d'),
         (6, 20, "g"),
     ]
-    assert [(row.line, row.problem) for row in seen if row.problem] == [(5, "broken CSV: ',' expected after '\"'")]
+    broken = [(row.line, row.problem, row.content) for row in seen if row.problem]
+    assert broken == [(5, "broken CSV: ',' expected after '\"'", '"e"f\n')]
 
 
 def test_what_the_whole_file_lacks_is_an_error():

@@ -145,6 +145,8 @@ def test_rows_that_nobody_labelled_are_left_out_and_counted(tmp_path):
     rows = "entailment\tA\tB\n-\tC\tD\nneutral\tE\tF\n"
     found = known.read(write(tmp_path / "snli_1.0_dev.txt", "gold_label\tsentence1\tsentence2\n" + rows), "snli")
     assert (found.texts, found.lines, found.left_out) == (["A", "E"], [2, 4], {"unlabelled": 1})
+    with pytest.raises(UserError, match=r"none.txt: all of the 1 examples are marked as unlabelled"):
+        known.read(write(tmp_path / "none.txt", "gold_label\tsentence1\tsentence2\n-\tA\tB\n"), "snli")
 
 
 def test_a_few_broken_rows_are_left_out_and_counted_many_are_refused(tmp_path):

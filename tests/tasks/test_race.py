@@ -128,6 +128,8 @@ def test_lines_of_json_are_read_as_files_are(tmp_path):
         ({"options": [["x"], ["y", "z"]]}, r"1\.txt: question 1 has 1 options, wanted are 2 to 26"),
         ({"options": [["x", 7], ["y", "z"]]}, r"1\.txt: question 1: its options are \[\"x\", 7\], wanted is a list"),
         ({"options": [["x", "y"], ["", " "]]}, r"1\.txt: question 2: every option is empty"),
+        ({"article": "a \ud83d"}, r"1\.txt: key 'article' holds half a surrogate pair; remove it"),
+        ({"options": [["x", "y"], ["z", "\ud83d"]]}, r"1\.txt: question 2: key 'options' holds half a surrogate pair"),
         ({"questions": ["a", None]}, r"1\.txt: question 2 is null, wanted is a text"),
         ({"questions": [], "options": [], "answers": []}, r"lists of one length; found \[0, 0, 0\]"),
     ],
@@ -150,6 +152,8 @@ def test_broken_files_are_named_with_their_line(tmp_path):
         race.read(path)
     with pytest.raises(UserError, match=r"nothing is no folder with files; give RACE's folder"):
         race.read(str(tmp_path / "nothing"))
+    with pytest.raises(UserError, match=r"blank\.jsonl holds no question"):
+        race.read(write(tmp_path / "blank.jsonl", "\n \n"))
     with pytest.raises(UserError, match=r"empty\.jsonl is empty"):
         race.read(write(tmp_path / "empty.jsonl", ""))
 

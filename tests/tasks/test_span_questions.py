@@ -96,6 +96,10 @@ def test_records_are_questions_without_answers():
     ("questions", "context", "message"),
     [
         ([question(), question()], CONTEXT, "two questions have the id 'q0'"),
+        ([question(question=None)], CONTEXT, "question 'q0' is null, wanted is a text"),
+        ([question(question="Who \ud83d?")], CONTEXT, "question 'q0': key 'question' holds half a surrogate pair"),
+        ([question()], CONTEXT + "\ud83d", "key 'context' holds half a surrogate pair"),
+        ([question(answers=[("dog", float("inf"))])], CONTEXT, "an answer of question 'q0' lacks text or answer_st"),
         ([question()], " \n", "the context of question 'q0' is empty"),
         ([question(answers=[])], CONTEXT, "'q0' has no answer and is not marked is_impossible"),
         ([question(answers=[("", 3)])], CONTEXT, "an answer of question 'q0' is empty"),
@@ -117,6 +121,8 @@ def test_bad_questions_are_refused_in_one_line(file, questions, context, message
     [
         (b'{"data": [\n{]}', r"json:2: broken JSON at column 2"),
         (b'{"data": "\xff"}', "invalid UTF-8 at byte 10"),
+        (b"[" * 100_000, "not JSON that can be read: maximum recursion depth exceeded"),
+        (b"[" + b"1" * 5000 + b"]", "not JSON that can be read: Exceeds the limit"),
         (b"[]", "no list 'data' where SQuAD's layout has one"),
         (b'{"data": [3]}', "no list 'paragraphs'"),
         (b'{"data": [{"paragraphs": [{"context": "x"}]}]}', "no list 'qas'"),

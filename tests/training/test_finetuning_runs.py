@@ -215,6 +215,11 @@ def test_several_seeds_give_a_table_and_what_is_done_is_not_done_again(folder, t
     assert before == {seed: (output / f"seed-{seed}" / "summary.json").stat().st_mtime_ns for seed in (5, 7)}
     with pytest.raises(UserError, match="already holds a finished run"):
         finetune_seeds(seeds=3, **given)
+    (output / "summary.json").unlink()
+    with pytest.raises(UserError, match="seed-5 was made with dev_sha256 '"):
+        finetune_seeds(seeds=3, **given | {"dev": str(folder / "train.tsv")})
+    with pytest.raises(UserError, match=r"seed is 4294967296, wanted is a number from 0 to 2\^32 - 1"):
+        finetune_seeds(seeds=2, **given | {"settings": dataclasses.replace(SETTINGS, seed=2**32 - 1)})
 
 
 def test_what_needs_dev_examples_says_so(folder, tmp_path):

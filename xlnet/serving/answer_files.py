@@ -21,7 +21,9 @@ def kind_of(path: str, wanted: str | None = None) -> str:
 
 
 def line_of(row: Row, answer: Line, kept: Sequence[str]) -> Line:
-    """What is written of a row: its line, what is passed on, the answer."""
+    """What is written of a row: its line, what is passed on, the answer. Raises UserError where both have a name."""
+    if taken := {"line", *answer}.intersection(kept):
+        raise UserError(f"keep names {min(taken)!r}, as an answer does; rename that column, or leave it out")
     return {"line": row.line, **row.kept(kept), **answer}
 
 
@@ -48,7 +50,7 @@ def writer(stream: IO[bytes], kind: str) -> Callable[[Sequence[Line]], None]:
             flat = _flat(line)
             if not headers:
                 headers.append(list(flat))
-                stream.write(("\t".join(flat) + "\n").encode())
+                stream.write(("\t".join(map(_cell, flat)) + "\n").encode())
             stream.write(("\t".join(_cell(flat.get(name)) for name in headers[0]) + "\n").encode())
 
     return write

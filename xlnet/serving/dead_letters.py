@@ -41,8 +41,13 @@ def to_line(row: Row, **place: Any) -> bytes:
 
 
 @contextlib.contextmanager
-def collecting(path: str | None) -> Iterator[DeadLetters]:
-    """Dead letters, published as `path` when the block ends well; without a path they are counted alone."""
+def collecting(path: str | None, *, beside: str) -> Iterator[DeadLetters]:
+    """Dead letters, published as `path` when the block ends well; without a path they are counted alone.
+
+    Raises UserError where the answers go to the same file, `beside`.
+    """
+    if path == beside:
+        raise UserError(f"{path} is the output and the dead letters' file; name two")
     if path is None:
         yield DeadLetters()
         return

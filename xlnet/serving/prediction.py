@@ -13,6 +13,7 @@ from xlnet.serving.settings import SPECIAL, PredictionSettings
 from xlnet.serving.windows import laid_out, windows
 from xlnet.tasks import registry
 from xlnet.tasks.sentence_task import SentenceTask
+from xlnet.tasks.span_questions import Questions
 from xlnet.tasks.task import Features, Outputs
 
 
@@ -58,9 +59,13 @@ class Answerer:
     def checked(self, row: Row) -> Row:
         """The row, or a dead one where it is no example of the task."""
         try:
-            self.task.parse([row.record], path="", first_line=row.line)
+            examples = self.task.parse([row.record], path="", first_line=row.line)
         except UserError as error:
             return row.dead(str(error).removeprefix(f":{row.line}: "))
+        if isinstance(examples, Questions):
+            (context,) = examples.contexts
+            if not any(map(str.isalnum, context)) and not self.predictor.tokenizer.encode(context):
+                return row.dead("nothing is left of the context when it is normalised")
         return row
 
     def answers(self, rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -118,8 +118,8 @@ def _of_header(first: tuple[Place, bytes], path: str, asked: Format) -> Layout:
     kind = asked.kind
     cells = next(_cells(iter([first]), kind))[1]
     where = f"{path}:{first[0][0]}"
-    if isinstance(cells, str):
-        raise UserError(f"{where}: {cells}; the first row must be whole, on one line")
+    if isinstance(cells, Row):
+        raise UserError(f"{where}: {cells.problem}; the first row must be whole, on one line")
     if not asked.is_headed:
         return Layout(kind, tuple(str(index) for index in range(len(cells))))
     names = tuple(cell.strip() for cell in cells)
@@ -212,8 +212,8 @@ def _of_json(found: Iterable[tuple[Place, bytes]]) -> Iterator[Row]:
 
 def _of_table(found: Iterable[tuple[Place, bytes]], known: Layout) -> Iterator[Row]:
     for place, cells in _cells(iter(found), known.kind):
-        if isinstance(cells, str):
-            yield Row(*place, problem=cells)
+        if isinstance(cells, Row):
+            yield cells
         elif len(cells) != len(known.names):
             problem = f"the row has {len(cells)} columns, the first row has {len(known.names)}"
             yield Row(*place, problem=problem, content=_excerpt("\t".join(cells)))
@@ -222,35 +222,38 @@ def _of_table(found: Iterable[tuple[Place, bytes]], known: Layout) -> Iterator[R
             yield _checked(Row(*place, record, content=_excerpt("\t".join(cells))))
 
 
-def _cells(found: Iterator[tuple[Place, bytes]], kind: str) -> Iterator[tuple[Place, list[str] | str]]:
-    """The cells of each row of a table, or why it has none."""
+def _cells(found: Iterator[tuple[Place, bytes]], kind: str) -> Iterator[tuple[Place, list[str] | Row]]:
+    """The cells of each row of a table, or a row with the reason why it has none."""
     if kind == "tsv":
         for place, line in found:
             text = _decoded(line, place).removesuffix("\n").removesuffix("\r")
             if text.strip():
                 yield place, text.split("\t")
         return
-    places: list[Place] = []
+    begun: list[tuple[Place, str]] = []  # the line with which a row begins; its cells may span more
 
     def fed() -> Iterator[str]:
         for place, line in found:
-            places.append(place)
-            yield _decoded(line, place)
+            text = _decoded(line, place)
+            if not begun:
+                begun.append((place, text))
+            yield text
 
     reader = csv.reader(fed(), strict=True)
     previous = csv.field_size_limit(sys.maxsize)  # a text may be longer than the 128 KiB that csv allows
     try:
         while True:
-            places.clear()
+            begun.clear()
             try:
                 cells = next(reader, None)
             except csv.Error as error:
-                yield places[0], f"broken CSV: {error}"
+                place, text = begun[0]
+                yield place, Row(*place, problem=f"broken CSV: {error}", content=_excerpt(text))
                 continue
             if cells is None:
                 return
             if any(cell.strip() for cell in cells):
-                yield places[0], cells
+                yield begun[0][0], cells
     finally:
         csv.field_size_limit(previous)
 

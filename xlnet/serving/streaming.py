@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from xlnet import storage
+from xlnet.errors import UserError
 from xlnet.serving import answer_files, dead_letters, rows, vector_files
 from xlnet.serving.dead_letters import DeadLetters
 from xlnet.serving.embedding import Embedder
@@ -47,6 +48,8 @@ class Source:
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[IO[bytes]]:
     if path == STANDARD:
+        if sys.stdin is None:
+            raise UserError("the standard input is closed; give a file, or rows to read")
         yield sys.stdin.buffer
     else:
         with storage.reading(path) as stream:
@@ -96,7 +99,7 @@ def embed(
     vector_files.require_known(output)
     embedder = Embedder.load(model, settings)
     with (
-        dead_letters.collecting(dead) as letters,
+        dead_letters.collecting(dead, beside=output) as letters,
         source.rows([settings.text_column]) as found,
         storage.writing(output) as stream,
         vector_files.writing(
@@ -141,7 +144,7 @@ def predict(
     if source.is_headed is None:
         source = dataclasses.replace(source, is_headed=answerer.is_headed)
     with (
-        dead_letters.collecting(dead) as letters,
+        dead_letters.collecting(dead, beside=output) as letters,
         source.rows(answerer.columns) as found,
         _written(output) as stream,
     ):

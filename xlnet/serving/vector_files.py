@@ -60,6 +60,9 @@ def writing(
         with _npz(stream, model_dim=model_dim, has_places=unit != "text") as write:
             yield write
     else:
+        names = [place, *kept, "start", "end", "unit", "vectors"]
+        if twice := [name for name in kept if names.count(name) > 1]:
+            raise UserError(f"{path}: keep names {twice[0]!r}, which another column is called; leave it out")
         with _parquet(
             stream, model_dim=model_dim, surfaces=None if unit == "text" else column, kept=kept, place=place
         ) as write:

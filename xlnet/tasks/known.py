@@ -106,6 +106,8 @@ def read(path: str, data_set: str) -> Examples:
             f"--task {known.task}"
         )
     labelled = [(line, cells) for line, cells in rows if cells[-1].strip() != known.unlabelled]
+    if not labelled:
+        raise UserError(f"{path}: all of the {len(rows)} examples are marked as unlabelled; give the file with labels")
     found = laid_out(path, labelled, columns=known.columns, clean=known.clean, may_be_empty=known.may_be_empty)
     counts = {"broken": len(broken), "unlabelled": len(rows) - len(labelled)}
     return dataclasses.replace(found, left_out={name: count for name, count in counts.items() if count})

@@ -57,6 +57,8 @@ def read(path: str, *, labelled: bool = True) -> Questions:
     found = Questions(path=path, labels=[] if labelled else None)
     for where, level, content in _from_lines(path) if path.endswith(".jsonl") else _from_folder(path):
         _add(found, where, level, content)
+    if not found.questions:
+        raise UserError(f"{path} holds no question; give one of RACE's folders, or a file with a passage a line")
     return found
 
 
@@ -107,6 +109,7 @@ def _add(found: Questions, where: str, level: str, content: Any) -> None:
     article, *lists = (content[name] for name in wanted)
     if not isinstance(article, str) or not article.strip():
         raise UserError(f"{where}: the article is {json.dumps(article)[:40]}, wanted is a text")
+    tables.require_text(where, "article", article)
     counts = [len(part) if isinstance(part, list) else -1 for part in lists]
     if len(set(counts)) > 1 or counts[0] < 1:
         raise UserError(f"{where}: {', '.join(wanted[1:])} are to be lists of one length; found {counts}")
@@ -128,6 +131,8 @@ def _require_options(place: str, question: Any, choices: Any) -> None:
         raise UserError(f"{place} is {json.dumps(question)[:40]}, wanted is a text")
     if not isinstance(choices, list) or not all(isinstance(option, str) for option in choices):
         raise UserError(f"{place}: its options are {json.dumps(choices)[:60]}, wanted is a list of texts")
+    for name, text in (("questions", question), *(("options", option) for option in choices)):
+        tables.require_text(place, name, text)
     if not 2 <= len(choices) <= len(LETTERS):
         raise UserError(f"{place} has {len(choices)} options, wanted are 2 to {len(LETTERS)}")
     if not any(option.strip() for option in choices):

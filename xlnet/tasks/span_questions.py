@@ -7,6 +7,7 @@ et al. 2020 (XQuAD); reference: run_squad.py, read_squad_examples.
 import dataclasses
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from xlnet import storage
 from xlnet.errors import UserError
+from xlnet.tasks import tables
 
 NOWHERE = -1  # the place of an answer that there is none of, or that is not in its context
 
@@ -118,6 +120,8 @@ def read(path: str, data_set: str = "squad2", *, labelled: bool = True) -> Quest
             reader.add(paragraph)
     if not reader.ids:
         raise UserError(f"{path} holds no question; give a file of {data_set}")
+    if twice := [name for name, count in Counter(reader.ids).items() if count > 1]:
+        raise UserError(f"{path}: two questions have the id {twice[0]!r}; give each its own")
     return reader.questions()
 
 
@@ -147,7 +151,6 @@ class _Reader:
         self.answers: list[list[str]] = []
         self.spans: list[tuple[int, int]] = []
         self.faults: list[Fault] = []
-        self.seen: set[str] = set()
 
     def questions(self) -> Questions:
         return Questions(
@@ -167,6 +170,7 @@ class _Reader:
         if not isinstance(text, str) or not text.strip():
             first = questions[0].get("id") if questions and isinstance(questions[0], dict) else None
             raise UserError(f"{self.path}: the context of question {first!r} is empty; fill it or remove the paragraph")
+        tables.require_text(self.path, "context", text)
         self.contexts.append(text)
         for question in questions:
             self.ask(question, text)
@@ -174,12 +178,12 @@ class _Reader:
     def ask(self, question: Any, context: str) -> None:
         if not isinstance(question, dict) or not {"id", "question"} <= question.keys():
             raise UserError(f"{self.path}: a question of paragraph {len(self.contexts)} lacks its id or its text")
-        name, text = str(question["id"]), str(question["question"])
-        if name in self.seen:
-            raise UserError(f"{self.path}: two questions have the id {name!r}; give each its own")
+        name, text = str(question["id"]), question["question"]
+        if not isinstance(text, str):
+            raise UserError(f"{self.path}: question {name!r} is {json.dumps(text)[:40]}, wanted is a text")
+        tables.require_text(f"{self.path}: question {name!r}", "question", text)
         if not text.strip():
             self.found(name, "no question", "", f"question {name!r} is empty; fill it or remove it")
-        self.seen.add(name)
         answers = list(self.answers_of(name, question)) if self.labelled else []
         places = [self.place(name, context, *answer) for answer in answers]
         self.ids.append(name)
@@ -202,7 +206,7 @@ class _Reader:
         for answer in answers:
             try:
                 yield str(answer["text"]), int(answer["answer_start"])
-            except (TypeError, KeyError, ValueError):
+            except (TypeError, KeyError, ValueError, OverflowError):
                 raise UserError(f"{self.path}: an answer of question {name!r} lacks text or answer_start") from None
 
     def place(self, name: str, context: str, answer: str, start: int) -> tuple[int, int]:
@@ -232,6 +236,8 @@ def _content(path: str) -> Any:
         raise UserError(f"{path}: invalid UTF-8 at byte {error.start}; save the file as UTF-8") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: broken JSON at column {error.colno}: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON that can be read: {str(error).partition(';')[0]}") from None
 
 
 def _list(holder: Any, key: str, path: str) -> list[Any]:

@@ -143,8 +143,9 @@ def windows(tokenizer: OffsetEncoder, questions: Questions, *, settings: WindowS
     pieces = Pieces.of(tokenizer, questions.contexts)
     if not pieces.counts.all():
         empty = int(np.flatnonzero(pieces.counts == 0)[0])
-        name = questions.ids[int(np.flatnonzero(questions.context == empty)[0])]
-        raise UserError(f"{questions.path}: the context of question {name!r} has nothing to read; remove the paragraph")
+        about_it = np.flatnonzero(questions.context == empty)
+        whose = f"question {questions.ids[about_it[0]]!r}" if len(about_it) else f"paragraph {empty + 1}"
+        raise UserError(f"{questions.path}: the context of {whose} has nothing to read; remove the paragraph")
     asked, asked_counts = tokenizer.encode_lines(questions.texts)
     kept = np.minimum(asked_counts, settings.question_length).astype(np.int64)
     total = pieces.counts[questions.context]

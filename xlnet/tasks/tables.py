@@ -157,15 +157,15 @@ def value(where: str, column: str, keys: Mapping[str, Any]) -> str:
         raise UserError(f"{where}: no key {column!r}; found: {found}; name the keys with --text-column and the like")
     held = keys[column]
     if isinstance(held, str):
-        _require_text(where, column, held)
+        require_text(where, column, held)
         return held
     if isinstance(held, int | float):
         return json.dumps(held)
     raise UserError(f"{where}: key {column!r} holds {json.dumps(held)[:40]}, wanted is a string or a number")
 
 
-def _require_text(where: str, column: str, value: str) -> None:
-    """JSON can spell characters that no file of text can hold."""
+def require_text(where: str, column: str, value: str) -> None:
+    """Raises UserError for characters that JSON can spell and no file of text can hold."""
     try:
         value.encode()
     except UnicodeEncodeError:

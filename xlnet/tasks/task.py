@@ -171,9 +171,13 @@ class Task(ABC):
 def described(examples: Examples) -> dict[str, Any]:
     """Where examples come from, as provenance keeps it: path, checksum, counts."""
     path = examples.path
-    digest = folders.checksum(path, sorted(folders.names(path))) if folders.is_folder(path) else storage.sha256(path)
     left_out = {"left_out": dict(examples.left_out)} if examples.left_out else {}
-    return {"path": path, "sha256": digest, "examples": len(examples)} | left_out
+    return {"path": path, "sha256": checksum(path), "examples": len(examples)} | left_out
+
+
+def checksum(path: str) -> str:
+    """The SHA-256 of a file of examples, or of a folder of them."""
+    return folders.checksum(path, sorted(folders.names(path))) if folders.is_folder(path) else storage.sha256(path)
 
 
 def check_head(head: Mapping[str, Any], parts: Mapping[str, Any], *, where: str) -> None:

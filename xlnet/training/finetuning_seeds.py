@@ -13,6 +13,7 @@ import keras
 from xlnet import storage
 from xlnet.errors import UserError, require
 from xlnet.tasks.metrics import score
+from xlnet.tasks.task import checksum
 from xlnet.training.finetuning import finetune
 from xlnet.training.finetuning_settings import FinetuningSettings
 
@@ -29,10 +30,8 @@ def finetune_seeds(*, seeds: int, output: str, settings: FinetuningSettings, **g
     if storage.exists(storage.join(output, "summary.json")):
         raise UserError(f"{output} already holds a finished run; name another --output, or remove it")
     numbers = list(range(settings.seed, settings.seed + seeds))
-    runs = [
-        _run(storage.join(output, f"seed-{number}"), settings=replace(settings, seed=number), **given)
-        for number in numbers
-    ]
+    every = [replace(settings, seed=number) for number in numbers]  # a seed that is none is found before any run
+    runs = [_run(storage.join(output, f"seed-{each.seed}"), settings=each, **given) for each in every]
     figures = {name for run in runs for name, value in run.items() if _is_number(value) and name not in NOT_MEASURED}
     summary = {
         "format": "xlnet-finetuning-seeds/1",
@@ -56,7 +55,12 @@ def _run(output: str, *, settings: FinetuningSettings, **given: Any) -> dict[str
         return finetune(output=output, settings=settings, **given)
     found: dict[str, Any] = storage.read_json(done)
     wanted = {**asdict(settings), "init": given.get("init")}
-    for name, value in (found["settings"] | {"init": found["init"]}).items():
+    made = found["settings"] | {"init": found["init"]}
+    for part in ("train", "dev"):
+        path, name = given.get(part), f"{part}_sha256"
+        wanted[name] = None if path is None else checksum(path)
+        made[name] = found["data"].get(part, {}).get("sha256")
+    for name, value in made.items():
         if value != wanted[name]:
             raise UserError(
                 f"{output} was made with {name} {value!r}, this run has {wanted[name]!r}; "
