@@ -160,6 +160,13 @@ def test_inspect(refused, small_data):
     assert "there is no data set" in refused("inspect missing")
 
 
+@pytest.mark.parametrize("words", ["inspect data --card=data/manifest.json", "report --data=data --output=train.tsv"])
+def test_a_page_takes_the_place_of_pages_alone(refused, place, small_data, words):
+    shutil.copytree(small_data, place / "data")
+    assert "is there and is no HTML page; name another file, or remove it" in refused(words)
+    assert cli.main(["inspect", "data", "--card=card.html"]) == cli.main(["inspect", "data", "--card=card.html"]) == 0
+
+
 @pytest.mark.parametrize("words", ["pipeline", "pipeline comple", "pretran", "--versoin", "report --data=folder"])
 def test_words_that_mean_nothing(refused, words):
     refused(words)
@@ -237,6 +244,24 @@ def test_interrupted(capsys, monkeypatch):
     monkeypatch.setattr(cli, "_dispatch", interrupt)
     assert cli.main([]) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
+
+
+@pytest.mark.parametrize("name", ["ResourceExhaustedError", "XlaRuntimeError"])
+def test_too_little_memory_is_a_line_whatever_the_framework_calls_it(capsys, monkeypatch, name):
+    def exhaust(words):
+        raise type(name, (Exception,), {})(
+            "RESOURCE_EXHAUSTED: 12 GB were asked for\nand more" if name[0] == "X" else "big"
+        )
+
+    monkeypatch.setattr(cli, "_dispatch", exhaust)
+    assert cli.main([]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: not enough memory (")
+
+
+def test_a_closed_standard_output_is_no_error(small_data):
+    done = subprocess.run(f"{sys.executable} -m xlnet.cli inspect {small_data} >&-", shell=True, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_reader_that_goes_early(small_data):

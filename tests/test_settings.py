@@ -18,6 +18,11 @@ def test_later_sources_override_and_text_becomes_numbers():
     assert make(Rates, {"learning_rate": "4e-4", "steps": 3}, {"steps": "5"}) == Rates(4e-4, 5)
 
 
+def test_large_whole_numbers_are_exact():
+    assert make(Rates, {"steps": 2**63 - 1}).steps == 2**63 - 1
+    assert make(Rates, {"steps": str(2**53 + 1)}).steps == 2**53 + 1
+
+
 def test_an_unknown_key_names_the_nearest():
     with pytest.raises(UserError, match=r"x\.yaml: unknown setting 'learning_rat'; did you mean 'learning_rate'\?"):
         make(Rates, {"learning_rat": 1}, where="x.yaml")
@@ -40,6 +45,11 @@ def test_a_value_of_the_wrong_type_is_named(name, value):
         ("model: 3", "section 'model' holds 3"),
         ("a: [", "is not YAML"),
         (b"\xff\xfe\xfa", "is not YAML"),
+        ("model: {layers: 2, heads: 2, layers: 3}", "is not YAML: 'layers' stands twice"),
+        ("model: {layers: 2021-13-45}", "is not YAML: month must be in 1..12"),
+        ("model: {layers: !!bool x}", "is not YAML"),
+        ("model: {layers: !!timestamp x}", "is not YAML"),
+        ("model: " + "[" * 5000, "is not YAML"),
     ],
 )
 def test_a_broken_preset_is_one_line(content, message):

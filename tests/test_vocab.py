@@ -169,6 +169,12 @@ def test_an_output_that_cannot_be(corpus, tmp_path):
         vocab.train(corpus, str(tmp_path), settings=SMALL)
     with pytest.raises(UserError, match="a file is in the way"):
         vocab.train(corpus, f"{corpus[0]}/x.model", settings=SMALL)
+    with pytest.raises(UserError, match="output is '', wanted is a file"):
+        vocab.train(corpus, "", settings=SMALL)
+    link = tmp_path / "link"
+    link.symlink_to(corpus[0])
+    with pytest.raises(UserError, match="is a file of the text; name another one"):
+        vocab.train(corpus, str(link), settings=SMALL)
 
 
 def test_training_is_silent(corpus, tmp_path, capfd):

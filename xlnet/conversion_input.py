@@ -160,6 +160,8 @@ def _read_folder(path: str, assumed: Assumptions) -> Input:
     content = storage.read_json(where)
     tokenizer_file = storage.join(path, hugging_face_folders.TOKENIZER_CONFIG)
     tokenizer = storage.read_json(tokenizer_file) if storage.exists(tokenizer_file) else {}
+    if not isinstance(tokenizer, dict):
+        raise UserError(f"{tokenizer_file} holds a {type(tokenizer).__name__}, wanted is an object; copy it again")
     weights_file = storage.join(path, WEIGHTS)
     if not storage.exists(weights_file):
         raise UserError(

@@ -8,11 +8,18 @@ import jinja2
 from xlnet import storage
 from xlnet.errors import UserError
 
+BEGINNING = b"<!doctype html>"
+
 
 def require_file(output: str) -> None:
-    """Raises UserError where the page's name is a folder's, before any work is done for it."""
+    """Raises UserError where the page's name is a folder's or that of no page, before any work is done for it."""
     if not output or (not storage.is_remote(output) and os.path.isdir(output)):
         raise UserError(f"the output {output!r} is a folder; name the file to write, for example report.html")
+    if not storage.is_remote(output) and os.path.isfile(output):
+        with storage.reading(output) as stream:
+            begins = stream.read(len(BEGINNING))
+        if begins and begins.lower() != BEGINNING:
+            raise UserError(f"{output} is there and is no HTML page; name another file, or remove it")
 
 
 def write(output: str, template: str, **content: Any) -> None:

@@ -65,13 +65,25 @@ def parse_preset(content: bytes | str, *, where: str) -> dict[str, dict[str, Any
 def parse_mapping(content: bytes | str, *, where: str, wanted: str) -> dict[str, Any]:
     """A YAML file of names and values; an empty one has none. Raises UserError for anything else."""
     try:
-        loaded = yaml.safe_load(content) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
+        loaded = yaml.load(content, _Loader) or {}
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        problem = " ".join(str(error).split())  # what stands behind a tag goes to its type's own reader
         raise UserError(f"{where} is not YAML: {problem}") from None
     if not isinstance(loaded, dict):
         raise UserError(f"{where} holds a {type(loaded).__name__}, wanted are {wanted}")
     return loaded
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no name stands twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def _convert(value: Any, kind: Any, *, name: str) -> Any:
@@ -84,7 +96,7 @@ def _convert(value: Any, kind: Any, *, name: str) -> Any:
     try:
         if plain is bool and not isinstance(value, bool):
             raise ValueError
-        if plain is int and (isinstance(value, bool) or float(value) != int(value)):
+        if plain is int and (isinstance(value, bool) or (isinstance(value, float) and not value.is_integer())):
             raise ValueError
         if plain is tuple:
             return tuple(value.split(",") if isinstance(value, str) else value)

@@ -19,7 +19,7 @@ import sentencepiece
 from xlnet import sampling, storage
 from xlnet.census import Census
 from xlnet.corpus import sources
-from xlnet.errors import UserError
+from xlnet.errors import UserError, require
 from xlnet.reservoir import Sentences
 from xlnet.sampling import LONGEST_SENTENCE, Plan
 from xlnet.text import load_model
@@ -77,10 +77,14 @@ def train(
     of sentences read; or it is drawn by `draw`, of the files (each with its source's index) and what to sample.
     Raises UserError when the files hold no text, or too little for the size asked.
     """
+    require(bool(output), "output", output, "a file")
     if os.path.isdir(output):
         raise UserError(f"the output {output} is a folder; name a file in it, such as {storage.join(output, MODEL)}")
     named = sources.parse(files)
     listed = sources.listed(named)
+    for _, file in listed:
+        if os.path.realpath(file.path) == os.path.realpath(output):
+            raise UserError(f"the output {output} is a file of the text; name another one")
     plan = Plan(
         size=settings.sentences,
         seed=settings.seed,

@@ -177,6 +177,7 @@ def test_pieces_are_drawn_as_the_settings_say():
     assert shares(DecodingSettings(greedy=True))[8] == 1
     assert shares(DecodingSettings(top_k=1))[8] == 1
     assert shares(DecodingSettings(top_p=0.01))[8] == 1
+    assert shares(DecodingSettings(temperature=1e-310))[8] == 1
     np.testing.assert_allclose(shares(DecodingSettings(top_k=2))[8:10], [2 / 3, 1 / 3], atol=0.02)
     np.testing.assert_allclose(shares(DecodingSettings(top_p=0.6))[8:10], [2 / 3, 1 / 3], atol=0.02)
     np.testing.assert_allclose(shares(DecodingSettings(temperature=0.5))[8], 16 / 21.5, atol=0.02)
@@ -195,11 +196,14 @@ def test_the_command_goes_on_with_a_prompt_from_anywhere(models, tmp_path, capsy
     assert capsys.readouterr().out == expected
 
 
-def test_what_cannot_be_is_one_line(models, vocabulary, tmp_path, capsys):
+def test_what_cannot_be_is_one_line(models, vocabulary, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
     words = ["generate", "--model", models["causal"]]
     (tmp_path / "prompt.txt").write_bytes(b"fine\nnot \xff fine")
     for more, said in (
         (["--prompt-file", str(tmp_path / "prompt.txt")], "prompt.txt:2 is not UTF-8"),
+        (["--prompt", "caf\udce9"], "the prompt is not UTF-8"),  # as Python has a byte that is none
+        (["--prompt-file", "-"], "the standard input is closed"),
         (["--top-p", "0"], "top_p is 0.0, wanted is a probability"),
         (["--temperature", "0"], "temperature is 0.0"),
         (["--length", "0"], "length is 0"),

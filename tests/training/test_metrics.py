@@ -11,6 +11,7 @@ from xlnet.model import flops
 from xlnet.model.config import ModelConfig
 from xlnet.training.clock import Clock
 from xlnet.training.data_wait import DataWait
+from xlnet.training.metrics_log import MetricsLog
 
 
 def test_the_operations_of_base_and_large_are_about_six_a_weight_and_piece():
@@ -99,3 +100,10 @@ def test_what_tells_of_time_is_told_apart(name):
 
     assert is_time(name)
     assert not is_time("loss")
+
+
+def test_damaged_lines_are_left_out_when_a_run_goes_on(tmp_path):
+    lines = b'{"step": 1}\n{"step": "x"}\n{"step": 2, "seconds": "x"}\n\xff\n{"step": 3, "seconds": 4.5}\n{"st'
+    (tmp_path / "metrics.jsonl").write_bytes(lines)
+    log = MetricsLog(str(tmp_path), resume_at=3)
+    assert ([line["step"] for line in log.lines], log.reached) == ([1, 3], 4.5)

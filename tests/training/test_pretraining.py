@@ -121,6 +121,19 @@ def test_a_damaged_record_ends_the_run_with_one_line(small_data, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "counts",
+    [np.full(500, -1), np.full(500, np.nan), np.full(500, "a"), np.zeros(3, int), b"\x93NUMPY\x01\x00\x04\x00{'(\n"],
+)
+def test_damaged_counts_of_pieces_are_named_before_anything_is_trained(small_data, tmp_path, counts):
+    copy = tmp_path / "copy"
+    shutil.copytree(small_data, copy)
+    path = copy / Manifest.read(small_data).piece_counts
+    path.write_bytes(counts) if isinstance(counts, bytes) else np.save(path, counts)
+    with pytest.raises(UserError, match=r"piece-counts.npy (is damaged|counts \(3,\) pieces)"):
+        pretrain(data=str(copy), validation=small_data, output=str(tmp_path / "run"), settings=SETTINGS, model=MODEL)
+
+
 def test_a_truncated_shard_is_named_before_anything_is_built(small_data, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(small_data, copy)

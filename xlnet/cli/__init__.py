@@ -24,6 +24,7 @@ from xlnet.cli import (
 from xlnet.errors import UserError
 from xlnet.flags import Parser
 
+EXHAUSTED = ("ResourceExhausted", "RESOURCE_EXHAUSTED")  # as TensorFlow and JAX call it
 VERBS: dict[str, ModuleType] = {  # each with SUMMARY, flags(parser) and run(parsed)
     "train-vocab": train_vocab,
     "preprocess": preprocess,
@@ -48,20 +49,29 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         code = _dispatch(words)
-        sys.stdout.flush()  # here, where a reader that has gone is no error
+        if sys.stdout is not None:  # a shell may have closed it
+            sys.stdout.flush()  # here, where a reader that has gone is no error
         return code
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except MemoryError as error:
-        print(f"error: not enough memory ({error}); ask for smaller sizes or batches", file=sys.stderr)
-        return 2
+        return _out_of_memory(str(error))
+    except Exception as error:
+        if not any(name in f"{type(error).__name__} {error}" for name in EXHAUSTED):
+            raise
+        return _out_of_memory(str(error).strip().splitlines()[0])
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
         return 0
+
+
+def _out_of_memory(why: str) -> int:
+    print(f"error: not enough memory ({why}); ask for smaller sizes or batches", file=sys.stderr)
+    return 2
 
 
 def _dispatch(words: list[str]) -> int:

@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 
+from xlnet.errors import UserError
 from xlnet.flags import add_settings
 
 SUMMARY = "write text with a pretrained model"
@@ -46,10 +47,14 @@ def run(parsed: argparse.Namespace) -> None:
 
 def _prompt(parsed: argparse.Namespace) -> str:
     from xlnet import storage
-    from xlnet.errors import UserError
 
     if parsed.prompt_file is None:
-        return parsed.prompt or ""
+        prompt = parsed.prompt or ""
+        if not prompt.isascii() and prompt != prompt.encode(errors="replace").decode():
+            raise UserError("the prompt is not UTF-8; convert it first")
+        return str(prompt)
+    if parsed.prompt_file == "-" and sys.stdin is None:
+        raise UserError("the standard input is closed; give a file, or a --prompt")
     content = sys.stdin.buffer.read() if parsed.prompt_file == "-" else storage.read_bytes(parsed.prompt_file)
     try:
         return content.decode("utf-8")

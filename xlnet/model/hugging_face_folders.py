@@ -46,7 +46,7 @@ def read_config(content: Mapping[str, Any], *, tied: bool, where: str) -> ModelC
         if content.get(key, wanted) != wanted:
             raise UserError(f"{where}: {key} is {content[key]!r}, a model here has {wanted!r}; it cannot be converted")
     activation = content.get("ff_activation", "gelu")
-    if activation not in ACTIVATIONS:
+    if activation not in list(ACTIVATIONS):
         raise UserError(f"{where}: ff_activation is {activation!r}, known are {', '.join(ACTIVATIONS)}")
     sizes = {ours: content.get(key, default) for key, (ours, default) in SIZES.items()}
     sizes["attention_dropout"] = content.get("attention_dropout", sizes["dropout"])
@@ -64,7 +64,10 @@ def read_config(content: Mapping[str, Any], *, tied: bool, where: str) -> ModelC
 
 def head_kind(content: Mapping[str, Any], *, where: str) -> str | None:
     """The kind of head that config.json names. Raises UserError for a class that has no counterpart."""
-    named = (content.get("architectures") or ["XLNetModel"])[0]
+    listed = content.get("architectures") or ["XLNetModel"]
+    if not isinstance(listed, list):
+        raise UserError(f"{where}: architectures is {listed!r}, wanted is a list of names")
+    named = listed[0]
     if named == ARCHITECTURES["classification"]:
         is_rating = content.get("problem_type") == "regression" or _labels(content) == 1
         return "regression" if is_rating else "classification"

@@ -49,8 +49,9 @@ def choose(
     order = np.argsort(-scores, axis=-1, kind="stable")
     if settings.top_k:
         order = order[:, : settings.top_k]
-    ranked = np.take_along_axis(scores, order, axis=-1) / settings.temperature
-    weights = np.exp(ranked - ranked[:, :1])
+    ranked = np.take_along_axis(scores, order, axis=-1)
+    with np.errstate(over="ignore"):  # as cold as can be: the likeliest alone
+        weights = np.exp((ranked - ranked[:, :1]) / settings.temperature)
     shares = weights / weights.sum(axis=-1, keepdims=True)
     before = np.cumsum(shares, axis=-1) - shares
     shares = np.where(before < settings.top_p, shares, 0.0)  # the likeliest one always stays

@@ -1,6 +1,7 @@
 """The held-out loss of a pretraining run: a second `Pretrainer` over the same weights, with memories of its own."""
 
 import io
+import tokenize
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,10 @@ def _piece_counts(data: str, manifest: Manifest) -> np.ndarray:
     path = storage.join(data, manifest.piece_counts)
     try:
         counts = np.load(io.BytesIO(storage.read_bytes(path)))
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:  # of NumPy's reader of headers
         raise UserError(f"{path} is damaged ({error}); preprocess again") from None
+    if counts.dtype.kind not in "iu" or (counts < 0).any():
+        raise UserError(f"{path} is damaged (it holds no counts); preprocess again")
     if counts.shape != (size,):
         raise UserError(f"{path} counts {counts.shape} pieces, the vocabulary has {size}")
     return counts

@@ -28,7 +28,7 @@ class MetricsLog:
         self.published = storage.join(folder, "metrics.jsonl")
         found = []
         if resume_at is not None and storage.exists(self.published):
-            found = _lines(storage.read_bytes(self.published).decode())
+            found = _lines(storage.read_bytes(self.published).decode(errors="replace"))
         kept = [line for line in found if line["step"] <= (resume_at or 0)]
         self.last: dict[str, Any] = {}
         self.lines = kept
@@ -72,9 +72,13 @@ class MetricsLog:
 
 
 def _lines(text: str) -> list[dict[str, Any]]:
-    """The lines of a file; one that a kill cut short is left out."""
+    """The lines of a file; one that a kill cut short, or that is damaged otherwise, is left out."""
     found = []
     for line in text.splitlines():
         with contextlib.suppress(ValueError):
             found.append(json.loads(line))
-    return [line for line in found if isinstance(line, dict) and "step" in line]
+    return [line for line in found if isinstance(line, dict) and _is_whole(line)]
+
+
+def _is_whole(line: dict[str, Any]) -> bool:
+    return isinstance(line.get("step"), int) and isinstance(line.get("seconds", 0.0), int | float)
