@@ -198,12 +198,12 @@ def writing(path: str) -> Iterator[IO[bytes]]:
     A link stays, and what it leads to is replaced; a device or a pipe is written to as the bytes come.
     """
     if not is_remote(path):
-        path = os.path.realpath(path)
         if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
             with placing(path), open(path, "wb") as stream:
                 yield stream
             return
-    folder = tempfile.gettempdir() if is_remote(path) else os.path.dirname(os.path.abspath(path))
+        path = os.path.realpath(path)
+    folder = tempfile.gettempdir() if is_remote(path) else os.path.dirname(path)
     with disk.aside(path, folder=folder) as (stream, aside):
         yield stream
         disk.settle(stream)
