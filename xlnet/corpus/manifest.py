@@ -5,6 +5,7 @@ The manifest is written last. A folder without one is half-written, and nothing 
 
 import dataclasses
 import json
+import typing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,15 @@ PIECE_COUNTS = "piece-counts.npy"
 DEAD_LETTERS = "dead-letters.jsonl"
 REMOVED = "removed.jsonl"
 REPAIRED = "repaired"  # counted with what was removed, and kept
+
+
+NUMBER = int | float
+ENTRIES: dict[str, dict[str, Any]] = {  # what must stand in each entry of the manifest's lists, and of its vocabulary
+    "vocabulary": {"file": str, "sha256": str, "size": int},
+    "sources": {"name": str, "weight": NUMBER, "patterns": list[str]},
+    "inputs": {"path": str, "bytes": int},
+    "by_source": {"name": str} | dict.fromkeys(("documents", "characters", "pieces", "unknown_pieces"), int),
+}
 
 
 @dataclass(frozen=True)
@@ -105,14 +115,19 @@ class Manifest:
 
     def _require_whole(self) -> None:
         """Raises KeyError, TypeError or ValueError for what a reader would stumble over."""
-        for name, wanted in (("file", str), ("sha256", str), ("size", int)):
-            _require_kind(self.vocabulary[name], wanted, name=f"vocabulary: {name}")
+        every: list[Manifest | Shard] = [self, *self.shards]
+        for held in every:
+            hints = typing.get_type_hints(type(held))
+            for part in dataclasses.fields(held):
+                _require_kind(getattr(held, part.name), hints[part.name], name=part.name)
         for name in COUNTS:
             _require_kind(self.counts[name], int, name=f"counts: {name}")
-        for shard in self.shards:
-            for part in dataclasses.fields(Shard):
-                kind: Any = dict if part.name == "dropped" else part.type
-                _require_kind(getattr(shard, part.name), kind, name=f"shards: {part.name}")
+        for name, wanted in ENTRIES.items():
+            for entry in [self.vocabulary] if name == "vocabulary" else getattr(self, name):
+                for key, kind in wanted.items():
+                    _require_kind(entry[key], kind, name=f"{name}: {key}")
+        if len(self.by_source) != len(self.sources):
+            raise ValueError(f"it counts {len(self.by_source)} sources of {len(self.sources)}")
         if not self.shards:
             raise ValueError("it names no shard")
 
@@ -218,8 +233,15 @@ def _several(number: int, one: str, more: str) -> str:
 
 
 def _require_kind(value: Any, kind: Any, *, name: str) -> None:
-    if not isinstance(value, kind):
+    """Raises TypeError, which names the place, where a value from JSON is not of a kind such as dict[str, int]."""
+    plain = typing.get_origin(kind) if typing.get_origin(kind) in (dict, list) else kind
+    if plain is Any:
+        return
+    if not isinstance(value, plain) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}")
+    if plain is not kind:
+        for key, each in value.items() if plain is dict else enumerate(value):
+            _require_kind(each, typing.get_args(kind)[-1], name=f"{name}: {key}")
 
 
 def _why_missing(directory: str) -> str:
