@@ -65,7 +65,7 @@ def parse_preset(content: bytes | str, *, where: str) -> dict[str, dict[str, Any
 def parse_mapping(content: bytes | str, *, where: str, wanted: str) -> dict[str, Any]:
     """A YAML file of names and values; an empty one has none. Raises UserError for anything else."""
     try:
-        loaded = yaml.load(content, _Loader) or {}
+        loaded = _Loader(content).get_single_data() or {}
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         problem = " ".join(str(error).split())  # what stands behind a tag goes to its type's own reader
         raise UserError(f"{where} is not YAML: {problem}") from None
