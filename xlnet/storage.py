@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -146,6 +147,13 @@ def read_json(path: str) -> Any:
         return json.loads(content)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not JSON: {error}") from None
+
+
+def standard_input() -> IO[bytes]:
+    """The bytes of the standard input. Raises UserError where a shell has closed it."""
+    if sys.stdin is None:
+        raise UserError("the standard input is closed; name a file instead")
+    return sys.stdin.buffer
 
 
 def publish(path: str, content: bytes) -> None:

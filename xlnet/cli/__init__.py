@@ -57,16 +57,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except MemoryError as error:
         return _out_of_memory(str(error))
-    except Exception as error:
-        if not any(name in f"{type(error).__name__} {error}" for name in EXHAUSTED):
-            raise
-        return _out_of_memory(str(error).strip().splitlines()[0])
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
         return 0
+    except Exception as error:  # last, as some of those above are such
+        if not any(name in f"{type(error).__name__} {error}" for name in EXHAUSTED):
+            raise
+        return _out_of_memory((str(error).strip() or type(error).__name__).splitlines()[0])
 
 
 def _out_of_memory(why: str) -> int:

@@ -49,13 +49,13 @@ def _prompt(parsed: argparse.Namespace) -> str:
     from xlnet import storage
 
     if parsed.prompt_file is None:
-        prompt = parsed.prompt or ""
-        if not prompt.isascii() and prompt != prompt.encode(errors="replace").decode():
-            raise UserError("the prompt is not UTF-8; convert it first")
-        return str(prompt)
-    if parsed.prompt_file == "-" and sys.stdin is None:
-        raise UserError("the standard input is closed; give a file, or a --prompt")
-    content = sys.stdin.buffer.read() if parsed.prompt_file == "-" else storage.read_bytes(parsed.prompt_file)
+        prompt: str = parsed.prompt or ""
+        try:
+            prompt.encode()
+        except UnicodeEncodeError:
+            raise UserError("the prompt is not UTF-8; convert it first") from None
+        return prompt
+    content = storage.standard_input().read() if parsed.prompt_file == "-" else storage.read_bytes(parsed.prompt_file)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

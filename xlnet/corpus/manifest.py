@@ -115,11 +115,12 @@ class Manifest:
 
     def _require_whole(self) -> None:
         """Raises KeyError, TypeError or ValueError for what a reader would stumble over."""
-        every: list[Manifest | Shard] = [self, *self.shards]
-        for held in every:
-            hints = typing.get_type_hints(type(held))
-            for part in dataclasses.fields(held):
-                _require_kind(getattr(held, part.name), hints[part.name], name=part.name)
+        declared: list[tuple[type, list[Any]]] = [(Manifest, [self]), (Shard, self.shards)]
+        for of, every in declared:
+            hints = typing.get_type_hints(of)  # once, however many shards there are
+            for held in every:
+                for name, kind in hints.items():
+                    _require_kind(getattr(held, name), kind, name=name)
         for name in COUNTS:
             _require_kind(self.counts[name], int, name=f"counts: {name}")
         for name, wanted in ENTRIES.items():

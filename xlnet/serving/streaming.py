@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from xlnet import storage
-from xlnet.errors import UserError
 from xlnet.serving import answer_files, dead_letters, rows, vector_files
 from xlnet.serving.dead_letters import DeadLetters
 from xlnet.serving.embedding import Embedder
@@ -48,9 +47,7 @@ class Source:
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[IO[bytes]]:
     if path == STANDARD:
-        if sys.stdin is None:
-            raise UserError("the standard input is closed; give a file, or rows to read")
-        yield sys.stdin.buffer
+        yield storage.standard_input()
     else:
         with storage.reading(path) as stream:
             yield stream
