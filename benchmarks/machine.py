@@ -1,6 +1,8 @@
 """What a figure was measured on."""
 
 import platform
+import shutil
+import subprocess
 
 
 def processor() -> str:
@@ -10,3 +12,11 @@ def processor() -> str:
             return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def accelerator() -> str:
+    """The names of the GPUs, as their driver tells them; "": there are none."""
+    if not shutil.which("nvidia-smi"):
+        return ""
+    asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    return ", ".join(subprocess.run(asked, capture_output=True, text=True).stdout.splitlines())

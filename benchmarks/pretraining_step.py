@@ -21,7 +21,12 @@ import numpy as np
 from benchmarks.step import Sizes, products
 from benchmarks.turns import Side, best, conditions, measured, threads_flag
 
-NAMES = {"ours": "ours, XLA", "eager": "Hugging Face, PyTorch", "compiled": "Hugging Face, torch.compile"}
+NAMES = {
+    "ours": "ours, XLA",
+    "plain": "ours, XLA without our kernels",
+    "eager": "Hugging Face, PyTorch",
+    "compiled": "Hugging Face, torch.compile",
+}
 
 
 def compare(options: argparse.Namespace, sizes: Sizes) -> dict[str, Any]:
@@ -31,12 +36,20 @@ def compare(options: argparse.Namespace, sizes: Sizes) -> dict[str, Any]:
         given = {"sizes": dataclasses.asdict(sizes), "folder": folder, "remat": options.remat}
         ours = Side("benchmarks.step_ours", options=given, threads=options.threads, backend=options.backend)
         sides = {"ours": ours}
-        for name in ("eager", "compiled") if options.peer_python else ():
+        if options.plain:
+            sides["plain"] = Side(
+                "benchmarks.step_ours",
+                options=given,
+                threads=options.threads,
+                backend=options.backend,
+                environment={"XLNET_FUSED_ATTENTION": "0"},
+            )
+        for name in options.peers if options.peer_python else ():
             asked = given | {"compiled": name == "compiled"}
             sides[name] = Side(
                 "benchmarks.step_hugging_face", python=options.peer_python, options=asked, threads=options.threads
             )
-        if options.peer_python and not sizes.dropout:
+        if "eager" in sides and not sizes.dropout:
             ours.run("logits")
             sides["eager"].run("logits")
             apart = np.abs(np.load(Path(folder) / "ours.npy") - np.load(Path(folder) / "peer.npy")).max()
@@ -48,15 +61,18 @@ def compare(options: argparse.Namespace, sizes: Sizes) -> dict[str, Any]:
         figures["loss"] = {name: side.run("step")[1] for name, side in sides.items()}
         for side in sides.values():
             side.close()
-    return figures | {"peak": 2 * 2048**3 / min(peaks)}
+    return figures | {"peak": 2 * sizes.chained * sizes.square**3 / min(peaks)}
 
 
 def report(figures: dict[str, Any], options: argparse.Namespace, sizes: Sizes) -> None:
     """Print what was found."""
     operations, seconds = products(sizes), figures["seconds"]
     print(conditions(options.threads))
-    print(f"step: {', '.join(f'{key} {value}' for key, value in dataclasses.asdict(sizes).items())}, float32")
-    print(f"peak of a float32 matrix product: {figures['peak'] / 1e9:.0f} GFLOP/s; ours: {operations / 1e9:.0f} GFLOP")
+    print(f"step: {', '.join(f'{key} {value}' for key, value in dataclasses.asdict(sizes).items())}")
+    print(
+        f"peak of a {sizes.precision} matrix product: {figures['peak'] / 1e9:,.0f} GFLOP/s; "
+        f"ours: {operations / 1e9:,.0f} GFLOP"
+    )
     for side, spent in seconds.items():
         print(
             f"{NAMES[side]:28} {best(spent)} a step, {sizes.pieces / statistics.median(spent):,.0f} pieces/s, "
@@ -65,8 +81,9 @@ def report(figures: dict[str, Any], options: argparse.Namespace, sizes: Sizes) -
     ours = seconds["ours"]
     shares = [operations / value / figures["peak"] for value in (statistics.median(ours), min(ours))]
     print(f"share of the peak: {shares[0]:.0%} by the median, {shares[1]:.0%} by the best step")
-    if options.peer_python:
-        peer = min((seconds["eager"], seconds["compiled"]), key=statistics.median)
+    peers = [seconds[name] for name in options.peers if name in seconds]
+    if peers:
+        peer = min(peers, key=statistics.median)
         print(
             f"ratio to the better peer: {statistics.median(peer) / statistics.median(ours):.2f}x by medians, "
             f"{min(peer) / min(ours):.2f}x by the best"
@@ -78,15 +95,18 @@ def report(figures: dict[str, Any], options: argparse.Namespace, sizes: Sizes) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer-python", help="an interpreter with torch and transformers; without it, ours alone")
+    parser.add_argument("--peers", nargs="+", choices=["eager", "compiled"], default=["eager", "compiled"])
+    parser.add_argument("--plain", action="store_true", help="measure ours on a GPU without its own kernels, too")
     parser.add_argument("--backend", choices=["tensorflow", "jax"], default="tensorflow")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="bfloat16: on a GPU")
     parser.add_argument("--remat", action="store_true", help="ours computes each layer again for its gradient")
     parser.add_argument("--json", help="also write the figures to this file")
     parser.add_argument("--sizes", type=json.loads, default={}, help="other sizes, e.g. '{\"layers\": 2}'")
     threads_flag(parser)
     options = parser.parse_args()
-    sizes = dataclasses.replace(Sizes(dropout=options.dropout), **options.sizes)
+    sizes = dataclasses.replace(Sizes(dropout=options.dropout, precision=options.precision), **options.sizes)
     figures = compare(options, sizes)
     report(figures, options, sizes)
     if options.json:

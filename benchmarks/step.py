@@ -29,11 +29,22 @@ class Sizes:
     reuse: int = 256
     predictions: int = 85
     dropout: float = 0.0
+    precision: str = "float32"  # or bfloat16: then on an accelerator
 
     @property
     def bidirectional(self) -> bool:
         """Whether rows alternate between directions."""
         return self.batch > 1
+
+    @property
+    def square(self) -> int:
+        """Side of the matrices whose product gives the peak."""
+        return 2048 if self.precision == "float32" else 8192
+
+    @property
+    def chained(self) -> int:
+        """How many of these products are timed at once: on an accelerator one is over before it is waited for."""
+        return 1 if self.precision == "float32" else 16
 
     @property
     def pieces(self) -> int:

@@ -1,6 +1,7 @@
 """The peer's side of the pretraining step: Hugging Face's XLNet on PyTorch, with our weights and inputs."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,39 +36,46 @@ def runs(options: Any) -> dict[str, Callable[[], Any]]:
         )
     )
     load(model, dict(np.load(folder / "weights.npz")))
-    model.train()
+    device = "cpu" if sizes.precision == "float32" else "cuda"
+    model.train().to(device)
     batch = example(sizes)
     rows = np.r_[0 : sizes.batch : 2, 1 : sizes.batch : 2]  # the peer wants all forward rows first
-    inputs = given(batch, rows, sizes)
+    inputs = given(batch, rows, sizes, device=device)
     run = torch.compile(model) if options.compiled else model
+    mixed = partial(torch.autocast, device, dtype=torch.bfloat16, enabled=sizes.precision == "bfloat16")
 
     def step() -> float:
         model.zero_grad(set_to_none=True)
-        output = run(**inputs)
+        with mixed():
+            output = run(**inputs)
         output.loss.backward()
+        if device == "cuda":
+            torch.cuda.synchronize()
         return float(output.loss.detach())
 
     def logits() -> float:
-        with torch.no_grad():
+        with torch.no_grad(), mixed():
             unlabelled = {name: value for name, value in inputs.items() if name != "labels"}
-            np.save(folder / "peer.npy", model(**unlabelled).logits.numpy()[np.argsort(rows)])
+            found = model(**unlabelled).logits.float().cpu().numpy()
+            np.save(folder / "peer.npy", found[np.argsort(rows)])
         return 0.0
 
     return {"step": step, "logits": logits}
 
 
-def given(batch: dict[str, np.ndarray], rows: np.ndarray, sizes: Sizes) -> dict[str, Any]:
+def given(batch: dict[str, np.ndarray], rows: np.ndarray, sizes: Sizes, *, device: str) -> dict[str, Any]:
     import torch
 
     ready = masks(batch, sizes)
-    return {
+    found = {
         "input_ids": torch.tensor(batch["pieces"][rows]).long(),
         "token_type_ids": torch.tensor(batch["segments"][rows]).long(),
         "perm_mask": torch.tensor(ready["perm_mask"][rows]),
         "target_mapping": torch.tensor(ready["target_mapping"][rows]),
         "labels": torch.tensor(ready["labels"][rows]).long(),
-        "mems": [torch.tensor(memory[rows].swapaxes(0, 1).copy()) for memory in batch["memories"]],
     }
+    memories = [torch.tensor(memory[rows].swapaxes(0, 1).copy()).to(device) for memory in batch["memories"]]
+    return {name: value.to(device) for name, value in found.items()} | {"mems": memories}
 
 
 def load(model: Any, weights: dict[str, np.ndarray]) -> None:

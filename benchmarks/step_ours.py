@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,18 @@ def runs(options: Any) -> dict[str, Callable[[], Any]]:
     compile_step = tensorflow_step if keras.backend.backend() == "tensorflow" else jax_step
     batch = example(sizes)
     inputs = [batch[name] for name in ("pieces", "segments", "order", "is_target", "memories")]
-    step, once, product = compile_step(
+    if sizes.precision != "float32":
+        inputs[-1] = inputs[-1].astype(backbone.compute_dtype)  # as training keeps them
+    step, once, multiply = compile_step(
         loss,
         lambda *inputs: head.logits(predict(*inputs)[0]),
+        lambda square: reduce(ops.matmul, [square] * (1 + sizes.chained)),
         [*backbone.trainable_weights, *head.trainable_weights],
         backbone,
     )
 
     def logits() -> float:
-        np.save(folder / "ours.npy", once(*inputs))
+        np.save(folder / "ours.npy", once(*inputs).astype("float32"))
         return 0.0
 
     steps = itertools.count()
@@ -55,8 +59,9 @@ def runs(options: Any) -> dict[str, Callable[[], Any]]:
             allocation.give_back()  # as training does once it has compiled
         return value
 
-    square = np.random.default_rng(2).standard_normal((2048, 2048)).astype("float32")
-    return {"step": one, "peak": lambda: product(square), "logits": logits}
+    square = np.random.default_rng(2).standard_normal((sizes.square, sizes.square)) / sizes.square**0.5
+    square = ops.convert_to_tensor(square, sizes.precision)
+    return {"step": one, "peak": lambda: multiply(square), "logits": logits}
 
 
 def model(sizes: Sizes, folder: Path, *, remat: bool) -> tuple[Any, Any]:
@@ -69,7 +74,8 @@ def model(sizes: Sizes, folder: Path, *, remat: bool) -> tuple[Any, Any]:
 
     shared = {field.name for field in dataclasses.fields(ModelConfig)} & set(dataclasses.asdict(sizes))
     settings = {name: getattr(sizes, name) for name in shared} | {"attention_dropout": sizes.dropout}
-    backbone = Backbone(ModelConfig(**settings), bidirectional=sizes.bidirectional, remat=remat, seed=0)
+    policy = sizes.precision if sizes.precision == "float32" else f"mixed_{sizes.precision}"
+    backbone = Backbone(ModelConfig(**settings), bidirectional=sizes.bidirectional, remat=remat, seed=0, dtype=policy)
     head = LanguageModelHead(backbone)
     named = backbone.reference_variables() | head.reference_variables()
     random = np.random.default_rng(1)
@@ -108,7 +114,7 @@ def prediction(backbone: Any, sizes: Sizes) -> Callable[..., Any]:
     return predict
 
 
-def tensorflow_step(loss: Any, logits: Any, weights: Any, _: Any) -> tuple[Any, Any, Any]:
+def tensorflow_step(loss: Any, logits: Any, product: Any, weights: Any, _: Any) -> tuple[Any, Any, Any]:
     import tensorflow as tf
 
     variables = [weight.value for weight in weights]
@@ -119,18 +125,19 @@ def tensorflow_step(loss: Any, logits: Any, weights: Any, _: Any) -> tuple[Any, 
             value, remembered = loss(*inputs)
         return value, remembered, tape.gradient(value, variables)
 
-    square = tf.function(lambda values: values @ values, jit_compile=True)
+    square = tf.function(product, jit_compile=True)
     once = tf.function(logits, jit_compile=True)
-    ready: dict[int, list[Any]] = {}
+    held: list[Any] = []
 
     def step(*inputs: Any) -> float:
-        held = ready.setdefault(0, [tf.constant(value) for value in inputs])
+        if not held:
+            held.extend(tf.constant(value) for value in inputs)
         return float(compiled(*held)[0])
 
-    return step, lambda *inputs: once(*map(tf.constant, inputs)).numpy(), lambda values: square(values).numpy()
+    return step, lambda *inputs: once(*map(tf.constant, inputs)).numpy(), lambda given: square(given)[0, 0].numpy()
 
 
-def jax_step(loss: Any, logits: Any, weights: Any, backbone: Any) -> tuple[Any, Any, Any]:
+def jax_step(loss: Any, logits: Any, product: Any, weights: Any, backbone: Any) -> tuple[Any, Any, Any]:
     import jax
     import keras
 
@@ -147,16 +154,17 @@ def jax_step(loss: Any, logits: Any, weights: Any, backbone: Any) -> tuple[Any, 
         return scoped(loss)([*values, random], *inputs)
 
     compiled = jax.jit(jax.value_and_grad(learned, has_aux=True))
-    once, square = jax.jit(scoped(logits)), jax.jit(lambda values: values @ values)
+    once, square = jax.jit(scoped(logits)), jax.jit(product)
     values = [weight.value for weight in weights]
-    ready: dict[int, list[Any]] = {}
+    held: list[Any] = []
 
     def step(*inputs: Any) -> float:
-        held = ready.setdefault(0, [jax.numpy.asarray(value) for value in inputs])
+        if not held:
+            held.extend(jax.numpy.asarray(value) for value in inputs)
         return float(jax.block_until_ready(compiled(values, backbone.random.state.value, *held))[0][0])
 
     return (
         step,
         lambda *inputs: np.asarray(once([*values, backbone.random.state.value], *inputs)),
-        lambda given: jax.block_until_ready(square(given)),
+        lambda given: float(square(given)[0, 0]),
     )

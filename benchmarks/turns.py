@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent
@@ -24,13 +26,23 @@ class Side:
     """A process that waits to be told what to run. `options` must be ready for JSON."""
 
     def __init__(
-        self, module: str, *, python: str = sys.executable, options: Mapping[str, Any], threads: int, backend: str = ""
+        self,
+        module: str,
+        *,
+        python: str = sys.executable,
+        options: Mapping[str, Any],
+        threads: int,
+        backend: str = "",
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        environment = os.environ | {
+        environment = {
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the peer needs memory of the same accelerator
+            **os.environ,
+            **environment,
             "OMP_NUM_THREADS": str(threads),
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "TOKENIZERS_PARALLELISM": "false",
-            "PYTHONPATH": str(HERE),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")])),
         }
         if backend:
             environment["KERAS_BACKEND"] = backend
@@ -82,11 +94,11 @@ class Side:
 def measured(sides: Mapping[str, Side], name: str, *, rounds: int) -> dict[str, list[float]]:
     """Seconds of each round of each side; a first round, that compiles, is not counted."""
     seconds: dict[str, list[float]] = {side: [] for side in sides}
-    for counted in [False] + [True] * rounds:
+    with ThreadPoolExecutor() as pool:  # they compile at once
+        list(pool.map(lambda side: side.run(name), sides.values()))
+    for _ in range(rounds):
         for side, process in sides.items():
-            spent = process.run(name)[0]
-            if counted:
-                seconds[side].append(spent)
+            seconds[side].append(process.run(name)[0])
     return seconds
 
 
@@ -115,9 +127,10 @@ def threads_flag(parser: argparse.ArgumentParser) -> None:
 
 def conditions(threads: int) -> str:
     """What figures were measured on, in a line."""
-    from benchmarks.machine import processor
+    from benchmarks.machine import accelerator, processor
 
-    return f"machine: {processor()}, {os.cpu_count()} cores, {threads} threads; load {os.getloadavg()[0]:.1f}"
+    found = ", ".join(filter(None, [processor(), accelerator()]))
+    return f"machine: {found}, {os.cpu_count()} cores, {threads} threads; load {os.getloadavg()[0]:.1f}"
 
 
 def best(seconds: Sequence[float]) -> str:

@@ -36,13 +36,17 @@ def load() -> None:
         os.dup2(aside.fileno(), 2)
         try:
             import keras
-            import tensorflow as tf
 
-            tf.config.list_physical_devices()  # devices are looked for, and missed aloud; none is taken yet
-            if keras.backend.backend() != "tensorflow":
-                tf.config.set_visible_devices([], "GPU")  # it reads data there; it would take all of their memory
+            is_needed = keras.backend.backend() == "tensorflow"
+            if not is_needed:
                 # Who asks for a device that has no driver says so in one line; JAX logs a traceback.
                 logging.getLogger("jax._src.xla_bridge").addFilter(lambda record: not record.exc_info)
+            if is_needed or importlib.util.find_spec("tensorflow"):  # a model alone does without it on JAX
+                import tensorflow as tf
+
+                tf.config.list_physical_devices()  # devices are looked for, and missed aloud; none is taken yet
+                if not is_needed:
+                    tf.config.set_visible_devices([], "GPU")  # it reads data there; it would take all of their memory
         except Exception:
             aside.seek(0)
             os.write(shown, aside.read())

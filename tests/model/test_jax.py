@@ -41,6 +41,14 @@ def _only_from_the_first_backend() -> None:
 
 
 @pytest.mark.slow
+def test_the_kernels_of_a_gpu_compute_what_they_should() -> None:
+    done = on_jax("-m", "pytest", "-v", "-x", "-p", "no:cacheprovider", str(HERE / "test_fused_attention.py"))
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+@pytest.mark.slow
 def test_the_model_is_as_recorded_on_jax(golden: Callable[[str], Path]) -> None:
     golden("model_cases.json")  # without the recordings there is nothing to compare
     done = on_jax(

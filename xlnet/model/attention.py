@@ -9,11 +9,12 @@ Source: Yang et al. 2019, sections 2.3 and 2.5; reference modeling.py, `rel_attn
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
+import keras
 from keras import ops
 
+from xlnet.model.dropout import Dropout
 from xlnet.model.gradients import custom_gradient
 from xlnet.model.positions import shift, shift_from
 from xlnet.model.query_blocks import Block
@@ -84,61 +85,66 @@ def from_heads(values: Any, kernel: Any) -> Any:
 
 
 def attend(
-    queries: Any, keys: Any, values: Any, position_keys: Any, biases: Biases, *, view: View, drop: Callable[[Any], Any]
+    queries: Any, keys: Any, values: Any, position_keys: Any, biases: Biases, *, view: View, drop: Dropout
 ) -> Any:
     """What the queries [H, X, C, Q, d] find in keys and values [H, X, C, K, d] -> [H, X, C, Q, d].
 
     position_keys [H, X, R, d]: of the distances from K down. `drop`: the dropout of the weights.
     """
     if view.blocks is None:
-        width = ops.shape(keys)[-2]
-        place: Callable[[Any], Any] = (
-            partial(shift, keys=width) if view.starts is None else partial(shift_from, starts=view.starts, keys=width)
-        )
-        scores = relative_scores(queries, keys, position_keys, biases=biases, view=view, place=place)
-        return weigh(scores, values, drop=drop)
-    length, found = ops.shape(queries)[-2], []
-    for block in view.blocks:
-        scores = relative_scores(
+        return _found(queries, keys, values, position_keys, biases, view=view, drop=drop)
+    length = ops.shape(queries)[-2]
+    found = [
+        _found(
             queries[..., block.first : block.last, :],
             keys[..., : block.keys, :],
+            values[..., : block.keys, :],
             position_keys[..., length - block.last :, :][..., : block.distances, :],
-            biases=biases,
+            biases,
             view=view.of(block),
-            place=partial(shift, keys=block.keys),
+            drop=drop,
         )
-        found.append(weigh(scores, values[..., : block.keys, :], drop=drop))
+        for block in view.blocks
+    ]
     return ops.concatenate(found, axis=-2)
 
 
-def relative_scores(
-    queries: Any,
-    keys: Any,
-    position_keys: Any,
-    *,
-    biases: Biases,
-    view: View,
-    place: Callable[[Any], Any],
+def _found(
+    queries: Any, keys: Any, values: Any, position_keys: Any, biases: Biases, *, view: View, drop: Dropout
 ) -> Any:
-    """Scores [H, X, C, Q, K] before the softmax, in float32.
+    bias = pair_bias(queries, position_keys, biases=biases, view=view, keys=ops.shape(keys)[-2])
+    content = _biased(queries, biases.content) * ops.shape(queries)[-1] ** -0.5
+    if keras.backend.backend() == "jax":
+        from xlnet.model import fused_attention
 
-    queries [H, X, C, Q, d], keys [H, X, C, K, d], position_keys [H, X, R, d]; `place` brings the position scores
-    [H, X, C, Q, R] to the keys. The score of "the same segment" is the same for all keys of a query, which a
-    softmax does not see, so only the contrast of the two segment keys is added.
+        if fused_attention.fits(queries):
+            if view.masked is not None:
+                bias = ops.where(view.masked, MASKED, bias)
+            return fused_attention.attend(content, keys, values, bias, rate=drop.rate, key=drop.key)
+    scores = ops.cast(ops.matmul(content, ops.swapaxes(keys, -1, -2)) + bias, "float32")
+    if view.masked is not None:
+        scores = scores + ops.where(view.masked, MASKED, 0.0)
+    return weigh(scores, values, drop=drop)
+
+
+def pair_bias(queries: Any, position_keys: Any, *, biases: Biases, view: View, keys: Any) -> Any:
+    """What distance and segments add to the score of a query and a key, [H, X, C, Q, K].
+
+    queries [H, X, C, Q, d], position_keys [H, X, R, d], of which `view` says where each of so many keys finds its own.
+    The score of "the same segment" is the same for all keys of a query, which a softmax does not see, so only the
+    contrast of the two segment keys is added.
     """
     *outer, rows, length, head_dim = ops.shape(queries)
     scale = head_dim**-0.5
-    content = ops.matmul(_biased(queries, biases.content) * scale, ops.swapaxes(keys, -1, -2))
     by_position = ops.reshape(_biased(queries, biases.position) * scale, (*outer, rows * length, head_dim))
     distant = ops.matmul(by_position, ops.swapaxes(position_keys, -1, -2))
-    encodings = ops.shape(position_keys)[-2]
-    scores = content + place(ops.reshape(distant, (*outer, rows, length, encodings)))
-    if view.other_segment is not None:
-        contrast = biases.segment_contrast[..., None, None, None, :] * scale
-        other = ops.sum(_biased(queries, biases.segment) * contrast, axis=-1, keepdims=True)
-        scores = scores + ops.where(view.other_segment, other, 0)
-    scores = ops.cast(scores, "float32")
-    return scores if view.masked is None else scores + ops.where(view.masked, MASKED, 0.0)
+    distant = ops.reshape(distant, (*outer, rows, length, ops.shape(position_keys)[-2]))
+    bias = shift(distant, keys=keys) if view.starts is None else shift_from(distant, view.starts, keys=keys)
+    if view.other_segment is None:
+        return bias
+    contrast = biases.segment_contrast[..., None, None, None, :] * scale
+    other = ops.sum(_biased(queries, biases.segment) * contrast, axis=-1, keepdims=True)
+    return bias + ops.where(view.other_segment, other, 0)
 
 
 def weigh(scores: Any, values: Any, *, drop: Callable[[Any], Any]) -> Any:

@@ -6,7 +6,6 @@ Both streams share every weight. Source: Yang et al. 2019, section 2.2; referenc
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import keras
@@ -14,7 +13,7 @@ from keras import ops
 
 from xlnet.model.attention import Biases, View, attend, from_heads, to_heads
 from xlnet.model.config import LAYER_NORM_EPSILON, ModelConfig
-from xlnet.model.dropout import Draws, dropout
+from xlnet.model.dropout import Draws, Dropout
 from xlnet.model.positions import position_keys
 
 
@@ -151,16 +150,27 @@ class Block(keras.layers.Layer):
     ) -> list[Any]:
         """As a call, with the keys and values that are attended to, and the keys of distances."""
         draws = None if seed is None else Draws(seed)
-        look = partial(self._look, keys=keys, values=values, distant=distant, biases=biases, draws=draws)
-        streams = []
+        drop = Dropout(self.config.attention_dropout, draws)
+        streams: list[Any] = [content] if content_wanted else []
+        views: list[Any] = [content_view] if content_wanted else []
         if query is not None:
-            seen = look(query, query_view)
-            if target_mask is not None:
-                seen = seen * ops.cast(target_mask, seen.dtype)[:, :, None]
-            streams.append(self._finish(query, seen, draws=draws))
-        if content_wanted:
-            streams.insert(0, self._finish(content, look(content, content_view), draws=draws))
-        return streams
+            streams.append(query)
+            views.append(query_view)
+        joint = _joined(streams, axis=1)  # all that follows but the attention itself is done once for both
+        queries = _parted(to_heads(joint, self._weight("rel_attn/q/kernel"), directions=self.directions), streams)
+        seen = self._join(
+            _joined(
+                [
+                    attend(own, keys, values, distant, biases, view=view, drop=drop)
+                    for own, view in zip(queries, views, strict=True)
+                ],
+                axis=3,
+            )
+        )
+        if query is not None and target_mask is not None:
+            shown = [ops.ones(ops.shape(content)[:2], dtype=target_mask.dtype)] * content_wanted
+            seen = seen * ops.cast(_joined([*shown, target_mask], axis=1), seen.dtype)[:, :, None]
+        return _parted(self._finish(joint, seen, draws=draws), streams, axis=1)
 
     def _weight(self, name: str) -> Any:
         weight = ops.convert_to_tensor(self.reference_weights[name])
@@ -169,23 +179,8 @@ class Block(keras.layers.Layer):
         first, second = (ops.convert_to_tensor(part) for part in self.lora_weights[name])
         return weight + ops.reshape(ops.matmul(first, second) * self.lora_scale, weight.shape)
 
-    def _look(
-        self,
-        stream: Any,
-        view: Any,
-        *,
-        keys: Any,
-        values: Any,
-        distant: Any,
-        biases: Biases,
-        draws: Draws | None,
-    ) -> Any:
-        queries = to_heads(stream, self._weight("rel_attn/q/kernel"), directions=self.directions)
-        drop = partial(_drop, rate=self.config.attention_dropout, draws=draws)
-        return self._join(attend(queries, keys, values, distant, biases, view=view, drop=drop))
-
     def _finish(self, stream: Any, seen: Any, *, draws: Draws | None) -> Any:
-        drop = partial(_drop, rate=self.config.dropout, draws=draws)
+        drop = Dropout(self.config.dropout, draws)
         stream = self._normalize("rel_attn", drop(seen) + stream)
         inner = ops.matmul(stream, self._weight("ff/layer_1/kernel")) + self._weight("ff/layer_1/bias")
         by_tanh = self.config.activation == "gelu"
@@ -200,8 +195,16 @@ class Block(keras.layers.Layer):
         return layer_norm(hidden, self._weight(f"{part}/LayerNorm/gamma"), self._weight(f"{part}/LayerNorm/beta"))
 
 
-def _drop(values: Any, *, rate: float, draws: Draws | None) -> Any:
-    return values if draws is None or not rate else dropout(values, rate, seed=draws)
+def _joined(parts: Sequence[Any], *, axis: int) -> Any:
+    return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=axis)
+
+
+def _parted(whole: Any, streams: Sequence[Any], *, axis: int = 3) -> list[Any]:
+    """What `_joined` joined of these streams."""
+    if len(streams) == 1:
+        return [whole]
+    first = ops.shape(streams[0])[1]
+    return ops.split(whole, [first], axis=axis)
 
 
 def layer_norm(hidden: Any, gamma: Any, beta: Any) -> Any:

@@ -6,11 +6,14 @@ and of the call's seed (two rounds of the "lowbias32" mixer of C. Wellons, bias 
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+ROUNDS = ((16, 0x7FEB352D), (15, 0x846CA68B))  # of the mixer: a shift and a factor each
 
 
 class Draws:
@@ -26,6 +29,23 @@ class Draws:
         return ops.stack([first + np.uint32(self._count * 0x9E3779B9 % 2**32), second])
 
 
+@dataclass(frozen=True)
+class Dropout:
+    """Dropout at a rate, with masks that follow from `draws`; None: none."""
+
+    rate: float
+    draws: Draws | None
+
+    @property
+    def key(self) -> Any:
+        """As `key`, of the next call; None where nothing is dropped out."""
+        return key(self.draws) if self.draws is not None and self.rate else None
+
+    def __call__(self, values: Any) -> Any:
+        """Values of any shape, some of them dropped out."""
+        return dropout(values, self.rate, seed=self.draws) if self.draws is not None and self.rate else values
+
+
 def dropout(values: Any, rate: float, *, seed: "keras.random.SeedGenerator | Draws") -> Any:
     """Values of any shape, each with probability `rate` set to 0, the others scaled by 1 / (1 - rate)."""
     shape = ops.shape(values)
@@ -35,13 +55,19 @@ def dropout(values: Any, rate: float, *, seed: "keras.random.SeedGenerator | Dra
 
 def _bits(shape: Any, seed: "keras.random.SeedGenerator | Draws") -> Any:
     """uint32 [shape], independent between calls and between positions."""
-    first, second = ops.unstack(ops.cast(seed.next(), "uint32"))
     size = math.prod(shape) if all(isinstance(length, int) for length in shape) else ops.prod(ops.stack(shape))
     counter = ops.reshape(ops.cast(ops.arange(size, dtype="int32"), "uint32"), shape)  # no uint32 range in XLA
-    return _mixed(ops.bitwise_xor(counter, _mixed(first + _mixed(second))))
+    return mixed(ops.bitwise_xor(counter, key(seed)))
 
 
-def _mixed(bits: Any) -> Any:
-    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+def key(seed: "keras.random.SeedGenerator | Draws") -> Any:
+    """uint32 []: what the places of the next call's mask are mixed with."""
+    first, second = ops.unstack(ops.cast(seed.next(), "uint32"))
+    return mixed(first + mixed(second))
+
+
+def mixed(bits: Any) -> Any:
+    """uint32 [...] -> uint32 [...], as good as random."""
+    for shift, factor in ROUNDS:
         bits = ops.bitwise_xor(bits, ops.right_shift(bits, np.uint32(shift))) * np.uint32(factor)
     return ops.bitwise_xor(bits, ops.right_shift(bits, np.uint32(16)))
