@@ -19,6 +19,8 @@ from xlnet.model.dropout import ROUNDS, mixed
 
 LOG2_E = math.log2(math.e)  # queries and bias are scaled by it, as a GPU knows powers of two
 SWITCH = "XLNET_FUSED_ATTENTION"  # 0 in the environment: never
+SHORTEST = 16  # side of a product that the kernels do
+DEEPEST = 64  # head whose tiles all GPUs since compute capability 8.0 have shared memory for
 interprets = False  # the kernels in JAX's interpreter, for tests where there is no GPU
 
 
@@ -40,11 +42,17 @@ TILES = {  # the fastest of 33 each on an H100, for 256 queries of 896 keys with
 
 
 def fits(queries: Any) -> bool:
-    """Whether the kernels can take queries [H, X, C, Q, d]: bfloat16, heads of a power of two, on a GPU."""
-    if os.environ.get(SWITCH) == "0" or not (interprets or jax.default_backend() == "gpu"):
-        return False
+    """Whether the kernels can take queries [H, X, C, Q, d]: bfloat16, heads of a power of two, on a GPU for them."""
     length, depth = queries.shape[-2:]
-    return queries.dtype == jnp.bfloat16 and depth >= 16 and depth & (depth - 1) == 0 and length >= 16
+    is_shaped = length >= SHORTEST and SHORTEST <= depth <= DEEPEST and depth & (depth - 1) == 0
+    is_taken = is_shaped and queries.dtype == jnp.bfloat16
+    return is_taken and os.environ.get(SWITCH) != "0" and (interprets or _has_bfloat16(jax.devices()[0]))
+
+
+def _has_bfloat16(device: Any) -> bool:
+    """Whether it is a GPU of NVIDIA's that multiplies bfloat16: of compute capability 8 or more."""
+    major = str(getattr(device, "compute_capability", "")).partition(".")[0]
+    return major.isdigit() and int(major) >= 8
 
 
 def attend(queries: Any, keys: Any, values: Any, bias: Any, *, rate: float, key: Any) -> Any:
