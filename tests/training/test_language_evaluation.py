@@ -116,7 +116,7 @@ def test_a_permutation_model_loses_what_pretraining_reports(models, small_data, 
     found = measure(models["permutation"], small_data)
     backbone = Backbone(CONFIG, bidirectional=True, seed=5)
     manifest = Manifest.read(small_data)
-    about = {"corpus": manifest.settings, "rows": 4, "memory_length": 16}
+    about = {"corpus": manifest.settings, "rows": 12, "memory_length": 16}
     trainer = Pretrainer(backbone, LanguageModelHead(backbone), **about)
     told = {"trainer": trainer, "data": small_data, "manifest": manifest, "devices": Devices()}
     held_out = HeldOut(small_data, **told, jit_compile=False)
