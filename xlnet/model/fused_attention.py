@@ -33,6 +33,7 @@ class Tiles(NamedTuple):
     stages: int = 2
 
 
+Refs = dict[str, Any]  # places in memory by name
 FORWARD, BACKWARD = ("query", "key", "value", "bias", "row_bits", "column_bits"), ("upstream", "top", "total", "change")
 TILES = {  # the fastest of 33 each on an H100, for 256 queries of 896 keys with heads of 64
     "_sums": Tiles(64, 64, stages=2),
@@ -129,8 +130,13 @@ def _run(kernel: Any, given: dict[str, Any], *, by: str, gives: list[str], rate:
     }
     numbers = jax.ShapeDtypeStruct((count, length), jnp.float32)
     like = [given[name] if specs[name] is not number else numbers for name in gives]
+
+    def named(*refs: Any) -> None:
+        found = dict(zip(gives, refs[len(given) :], strict=True))
+        kernel(dict(zip(given, refs[: len(given)], strict=True)), found, rate=rate, tiles=tiles)
+
     run = pl.pallas_call(
-        partial(kernel, rate=rate, tiles=tiles),
+        named,
         grid=(parts, count),
         in_specs=[specs[name] for name in given],
         out_specs=[specs[name] for name in gives],
@@ -142,115 +148,71 @@ def _run(kernel: Any, given: dict[str, Any], *, by: str, gives: list[str], rate:
     return run(*given.values())
 
 
-def _sums(
-    query_ref: Any,
-    key_ref: Any,
-    value_ref: Any,
-    bias_ref: Any,
-    row_bits_ref: Any,
-    column_bits_ref: Any,
-    found_ref: Any,
-    top_ref: Any,
-    total_ref: Any,
-    *,
-    rate: float,
-    tiles: Tiles,
-) -> None:
+def _sums(given: Refs, found: Refs, *, rate: float, tiles: Tiles) -> None:
     """A tile of queries over all keys: the weighted values, the highest score, the sum of the weights beside it."""
-    (rows, depth), width = query_ref.shape, key_ref.shape[0]
-    queries, row_bits = query_ref[...], row_bits_ref[...]
+    (rows, depth), width = given["query"].shape, given["key"].shape[0]
+    queries, row_bits = given["query"][...], given["row_bits"][...]
 
     def tile(index: Any, carry: Any) -> Any:
         summed, top, total = carry
         at = pl.ds(index * tiles.keys, tiles.keys)
-        scores = _scores(queries, triton.load(key_ref.at[at, :]), triton.load(bias_ref.at[:, at]))
+        scores = _scores(queries, triton.load(given["key"].at[at, :]), triton.load(given["bias"].at[:, at]))
         higher = jnp.maximum(top, jnp.max(scores, axis=1))
         fewer = jnp.exp2(top - higher)
         weights = jnp.exp2(scores - higher[:, None])
         total = total * fewer + jnp.sum(weights, axis=1)
-        values = triton.load(value_ref.at[at, :])
+        values = triton.load(given["value"].at[at, :])
         if rate:
-            weights = jnp.where(_kept(row_bits, triton.load(column_bits_ref.at[at]), rate=rate), weights, 0.0)
+            weights = jnp.where(_kept(row_bits, triton.load(given["column_bits"].at[at]), rate=rate), weights, 0.0)
         return summed * fewer[:, None] + triton.dot(weights.astype(values.dtype), values), higher, total
 
     lowest = jnp.full((rows,), -math.inf, jnp.float32)
     start = jnp.zeros((rows, depth), jnp.float32), lowest, jnp.zeros((rows,), jnp.float32)
     summed, top, total = jax.lax.fori_loop(0, width // tiles.keys, tile, start)
-    found_ref[...] = (summed * (1.0 / (1.0 - rate) / total)[:, None]).astype(found_ref.dtype)
-    top_ref[...], total_ref[...] = top, total
+    found["query"][...] = (summed * (1.0 / (1.0 - rate) / total)[:, None]).astype(found["query"].dtype)
+    found["top"][...], found["total"][...] = top, total
 
 
-def _towards_queries(
-    query_ref: Any,
-    key_ref: Any,
-    value_ref: Any,
-    bias_ref: Any,
-    row_bits_ref: Any,
-    column_bits_ref: Any,
-    upstream_ref: Any,
-    top_ref: Any,
-    total_ref: Any,
-    change_ref: Any,
-    found_ref: Any,
-    bias_found_ref: Any,
-    *,
-    rate: float,
-    tiles: Tiles,
-) -> None:
+def _towards_queries(given: Refs, found: Refs, *, rate: float, tiles: Tiles) -> None:
     """A tile of queries over all keys: the gradients towards queries and bias."""
-    (rows, depth), width = query_ref.shape, key_ref.shape[0]
-    queries, row_bits = query_ref[...], row_bits_ref[...]
-    upstream, top, share, change = upstream_ref[...], top_ref[...], 1.0 / total_ref[...], change_ref[...]
+    (rows, depth), width = given["query"].shape, given["key"].shape[0]
+    queries, row_bits = given["query"][...], given["row_bits"][...]
+    upstream, top, share = given["upstream"][...], given["top"][...], 1.0 / given["total"][...]
+    change = given["change"][...]
 
     def tile(index: Any, towards: Any) -> Any:
         at = pl.ds(index * tiles.keys, tiles.keys)
-        keys = triton.load(key_ref.at[at, :])
-        scores = _scores(queries, keys, triton.load(bias_ref.at[:, at]))
+        keys = triton.load(given["key"].at[at, :])
+        scores = _scores(queries, keys, triton.load(given["bias"].at[:, at]))
         weights = jnp.exp2(scores - top[:, None]) * share[:, None]
-        found = triton.dot(upstream, triton.load(value_ref.at[at, :]).T)
+        slopes = triton.dot(upstream, triton.load(given["value"].at[at, :]).T)
         if rate:
-            found = jnp.where(_kept(row_bits, triton.load(column_bits_ref.at[at]), rate=rate), found, 0.0)
-        steep = (weights * (found - change[:, None])).astype(keys.dtype)
-        triton.store(bias_found_ref.at[:, at], steep)
+            slopes = jnp.where(_kept(row_bits, triton.load(given["column_bits"].at[at]), rate=rate), slopes, 0.0)
+        steep = (weights * (slopes - change[:, None])).astype(keys.dtype)
+        triton.store(found["bias"].at[:, at], steep)
         return towards + triton.dot(steep, keys)
 
     towards = jax.lax.fori_loop(0, width // tiles.keys, tile, jnp.zeros((rows, depth), jnp.float32))
-    found_ref[...] = towards.astype(found_ref.dtype)
+    found["query"][...] = towards.astype(found["query"].dtype)
 
 
-def _towards_keys(
-    query_ref: Any,
-    key_ref: Any,
-    value_ref: Any,
-    bias_ref: Any,
-    row_bits_ref: Any,
-    column_bits_ref: Any,
-    upstream_ref: Any,
-    top_ref: Any,
-    total_ref: Any,
-    change_ref: Any,
-    key_found_ref: Any,
-    value_found_ref: Any,
-    *,
-    rate: float,
-    tiles: Tiles,
-) -> None:
+def _towards_keys(given: Refs, found: Refs, *, rate: float, tiles: Tiles) -> None:
     """A tile of keys over all queries: the gradients towards keys and values."""
-    length, (columns, depth) = query_ref.shape[0], key_ref.shape
-    keys, values, column_bits = key_ref[...], value_ref[...], column_bits_ref[...]
+    length, (columns, depth) = given["query"].shape[0], given["key"].shape
+    keys, values, column_bits = given["key"][...], given["value"][...], given["column_bits"][...]
 
     def tile(index: Any, carry: Any) -> Any:
         towards_keys, towards_values = carry
         at = pl.ds(index * tiles.queries, tiles.queries)
-        queries, upstream = triton.load(query_ref.at[at, :]), triton.load(upstream_ref.at[at, :])
-        scores = _scores(queries, keys, triton.load(bias_ref.at[at, :]))
-        top, share = triton.load(top_ref.at[at]), 1.0 / triton.load(total_ref.at[at])
+        queries, upstream = triton.load(given["query"].at[at, :]), triton.load(given["upstream"].at[at, :])
+        scores = _scores(queries, keys, triton.load(given["bias"].at[at, :]))
+        top, share = triton.load(given["top"].at[at]), 1.0 / triton.load(given["total"].at[at])
         weights = jnp.exp2(scores - top[:, None]) * share[:, None]
-        found, dropped = triton.dot(upstream, values.T), weights
+        slopes, dropped = triton.dot(upstream, values.T), weights
         if rate:
-            kept = _kept(triton.load(row_bits_ref.at[at]), column_bits, rate=rate)
-            found, dropped = (jnp.where(kept, array, 0.0) for array in (found, weights))
-        steep = weights * (found - triton.load(change_ref.at[at])[:, None])
+            kept = _kept(triton.load(given["row_bits"].at[at]), column_bits, rate=rate)
+            slopes, dropped = (jnp.where(kept, array, 0.0) for array in (slopes, weights))
+        steep = weights * (slopes - triton.load(given["change"].at[at])[:, None])
         return (
             towards_keys + triton.dot(steep.astype(queries.dtype).T, queries),
             towards_values + triton.dot(dropped.astype(upstream.dtype).T, upstream),
@@ -258,8 +220,8 @@ def _towards_keys(
 
     zeros = jnp.zeros((columns, depth), jnp.float32)
     towards_keys, towards_values = jax.lax.fori_loop(0, length // tiles.queries, tile, (zeros, zeros))
-    key_found_ref[...] = (towards_keys / LOG2_E).astype(key_found_ref.dtype)
-    value_found_ref[...] = towards_values.astype(value_found_ref.dtype)
+    found["key"][...] = (towards_keys / LOG2_E).astype(found["key"].dtype)
+    found["value"][...] = towards_values.astype(found["value"].dtype)
 
 
 def _scores(queries: Any, keys: Any, bias: Any) -> Any:
