@@ -101,6 +101,24 @@ def small_data(text, vocabulary, small_corpus, tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
+def few_pages(pages, tmp_path_factory) -> Path:
+    """Text to hold out: what is measured on it takes no longer than the training does."""
+    path = tmp_path_factory.mktemp("few") / "few.txt"
+    path.write_text("\n\n".join("\n".join(page) for page in pages[:4]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def held_out_data(few_pages, vocabulary, small_corpus, tmp_path_factory) -> str:
+    """A data set of a few of the pages: six shards."""
+    from pipelines.preprocess import run
+
+    folder = str(tmp_path_factory.mktemp("held-out") / "set")
+    run([str(few_pages)], folder, vocabulary=vocabulary, settings=small_corpus)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def preset():
     """Settings of a whole run of the stages that takes seconds."""
     return PRESET

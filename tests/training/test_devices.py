@@ -1,5 +1,6 @@
 """Many devices and many hosts train as one device does: real processes of `xlnet pretrain`, on virtual CPUs."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from xlnet.corpus.manifest import Manifest
+from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import UserError
 from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import save_model
@@ -37,15 +39,25 @@ SETTINGS = PretrainingSettings(
 )
 
 
-@pytest.fixture(scope="module")
-def data(text, vocabulary, small_corpus, tmp_path_factory) -> str:
-    """A data set of eight shards: a batch of sixteen rows."""
+def of_eight_shards(files: list[Path], folder: Path, *, vocabulary: str, corpus: CorpusSettings) -> str:
+    """A data set for a batch of sixteen rows."""
     from pipelines.preprocess import run
 
-    folder = str(tmp_path_factory.mktemp("eight") / "set")
-    settings = type(small_corpus)(**{**small_corpus.__dict__, "shards": 8})
-    run([str(file) for file in text], folder, vocabulary=vocabulary, settings=settings)
-    return folder
+    settings = dataclasses.replace(corpus, shards=8)
+    run([str(file) for file in files], str(folder), vocabulary=vocabulary, settings=settings)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def data(text, vocabulary, small_corpus, tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("eight") / "set"
+    return of_eight_shards(text, folder, vocabulary=vocabulary, corpus=small_corpus)
+
+
+@pytest.fixture(scope="module")
+def held_out(few_pages, vocabulary, small_corpus, tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("held-out") / "set"
+    return of_eight_shards([few_pages], folder, vocabulary=vocabulary, corpus=small_corpus)
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +71,10 @@ def start(vocabulary, tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
-def alone(data, start, tmp_path_factory) -> Path:
+def alone(data, held_out, start, tmp_path_factory) -> Path:
     """The run on one device."""
     output = tmp_path_factory.mktemp("runs") / "alone"
-    pretrain(data=data, validation=data, init=start, output=str(output), settings=SETTINGS, model=MODEL)
+    pretrain(data=data, validation=held_out, init=start, output=str(output), settings=SETTINGS, model=MODEL)
     return output
 
 
@@ -144,9 +156,9 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def mirrored(data, start, tmp_path_factory) -> Path:
+def mirrored(data, held_out, start, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("runs") / "mirrored"
-    finish(begin(data, data, start, output, devices="cpu:2", KERAS_BACKEND="tensorflow"))
+    finish(begin(data, held_out, start, output, devices="cpu:2", KERAS_BACKEND="tensorflow"))
     return output
 
 
@@ -156,19 +168,19 @@ def test_two_replicas_of_tensorflow_train_as_one_device_does(mirrored, alone):
 
 
 @pytest.mark.slow
-def test_a_run_on_two_devices_goes_on_with_one(mirrored, alone, data, start, tmp_path):
+def test_a_run_on_two_devices_goes_on_with_one(mirrored, alone, data, held_out, start, tmp_path):
     stopped = tmp_path / "stopped"
     shutil.copytree(mirrored, stopped)
     for name in ("checkpoints/step-00000006", "model"):
         shutil.rmtree(stopped / name)
     (stopped / "summary.json").unlink()
-    pretrain(data=data, validation=data, init=start, output=str(stopped), settings=SETTINGS, model=MODEL)
+    pretrain(data=data, validation=held_out, init=start, output=str(stopped), settings=SETTINGS, model=MODEL)
     assert_alike(stopped, alone, within=1e-5)
 
 
 @pytest.mark.slow
-def test_eight_devices_of_jax_train_as_one_device_does(data, start, alone, tmp_path):
-    finish(begin(data, data, start, tmp_path / "run", devices="cpu:8", KERAS_BACKEND="jax"))
+def test_eight_devices_of_jax_train_as_one_device_does(data, held_out, start, alone, tmp_path):
+    finish(begin(data, held_out, start, tmp_path / "run", devices="cpu:8", KERAS_BACKEND="jax"))
     assert_alike(tmp_path / "run", alone, within=1e-4)
 
 
@@ -193,14 +205,16 @@ def test_two_processes_of_jax_train_as_one_device_does_each_on_its_own_shards(da
 
 
 @pytest.mark.slow
-def test_two_workers_of_tensorflow_train_as_one_device_does_each_on_its_own_shards(data, start, alone, tmp_path):
+def test_two_workers_of_tensorflow_train_as_one_device_does_each_on_its_own_shards(
+    data, held_out, start, alone, tmp_path
+):
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
     folders = folders_of_hosts(data, tmp_path, hosts=2)
     processes = []
     for host, folder in enumerate(folders):
         place = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": host}}
         together = {"KERAS_BACKEND": "tensorflow", "TF_CONFIG": json.dumps(place)}
-        processes.append(begin(folder, data, start, tmp_path / "run", devices="cpu", **together))
+        processes.append(begin(folder, held_out, start, tmp_path / "run", devices="cpu", **together))
     told = finish(*processes)
     assert ["pretrained" in out for out in told] == [True, False], "only the chief tells"
     assert_alike(tmp_path / "run", alone, within=1e-5)

@@ -30,9 +30,9 @@ def changed(**values) -> PretrainingSettings:
 
 
 @pytest.fixture(scope="module")
-def finished(small_data, tmp_path_factory):
+def finished(small_data, held_out_data, tmp_path_factory):
     output = tmp_path_factory.mktemp("runs") / "whole"
-    summary = pretrain(data=small_data, validation=small_data, output=str(output), settings=SETTINGS, model=MODEL)
+    summary = pretrain(data=small_data, validation=held_out_data, output=str(output), settings=SETTINGS, model=MODEL)
     return output, summary
 
 
@@ -61,14 +61,14 @@ def test_learning_happens(finished):
     assert summary["unigram_loss_own"] < summary["unigram_loss"] < np.log(500)
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_weights(finished, small_data, tmp_path):
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(finished, small_data, held_out_data, tmp_path):
     whole, _ = finished
     stopped = tmp_path / "stopped"
     shutil.copytree(whole, stopped)
     for name in ("summary.json", "model", "checkpoints/step-00000024", "checkpoints/step-00000016"):
         path = stopped / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    pretrain(data=small_data, validation=small_data, output=str(stopped), settings=SETTINGS, model=MODEL)
+    pretrain(data=small_data, validation=held_out_data, output=str(stopped), settings=SETTINGS, model=MODEL)
     one, other = (load_file(folder / "model/model.safetensors") for folder in (whole, stopped))
     assert one.keys() == other.keys()
     for name in one:
