@@ -8,6 +8,7 @@ may take so much memory and no more.
 
 import argparse
 import dataclasses
+import shutil
 import subprocess
 
 from benchmarks.finetuning import Sizes
@@ -26,7 +27,7 @@ SETTINGS = {"precision": "bfloat16", "remat": True}
 
 
 def seconds(sizes: Sizes, *, share: float, threads: int) -> float | None:
-    """Of a step in that share of the GPU's memory; None: it does not fit."""
+    """Of a step in that share of the GPU's memory; None: the process ended before, and has said why."""
     memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{share:.4f}", "XLA_PYTHON_CLIENT_PREALLOCATE": "true"}
     given = {"sizes": dataclasses.asdict(sizes), "folder": "", "settings": SETTINGS}
     try:
@@ -40,6 +41,8 @@ def seconds(sizes: Sizes, *, share: float, threads: int) -> float | None:
 
 def memory_of_gpu() -> float:
     """Gigabytes of the first one."""
+    if not shutil.which("nvidia-smi"):
+        raise SystemExit("error: no GPU of NVIDIA's is found here")
     asked = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "--id=0"]
     return int(subprocess.run(asked, check=True, capture_output=True, text=True).stdout) / 1024
 
@@ -61,7 +64,11 @@ def main() -> None:
             for batch in options.batches or [AIM * original]:
                 sizes = dataclasses.replace(MODELS[model], batch=batch, length=length)
                 spent = seconds(sizes, share=share, threads=options.threads)
-                found = "does not fit" if spent is None else f"fits, {spent:.3f} s a step, {batch / spent:,.0f} rows/s"
+                found = (
+                    "does not end; why stands above"
+                    if spent is None
+                    else f"fits, {spent:.3f} s a step, {batch / spent:,.0f} rows/s"
+                )
                 print(f"{model:6} {length:4} pieces, batch {batch:4} ({batch / original:.0f}x): {found}", flush=True)
 
 

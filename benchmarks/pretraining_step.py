@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import accelerator
 from benchmarks.step import Sizes, products
 from benchmarks.turns import Side, best, conditions, measured, threads_flag
 
@@ -107,6 +108,8 @@ def main() -> None:
     threads_flag(parser)
     options = parser.parse_args()
     sizes = dataclasses.replace(Sizes(dropout=options.dropout, precision=options.precision), **options.sizes)
+    if sizes.precision != "float32" and not accelerator():
+        raise SystemExit(f"error: {sizes.precision} is measured on a GPU, and none is found here")
     figures = compare(options, sizes)
     report(figures, options, sizes)
     if options.json:

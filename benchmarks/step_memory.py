@@ -37,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     sizes = Sizes(**options.sizes)
     print(conditions(options.threads))
-    print(f"step: {', '.join(f'{key} {value}' for key, value in dataclasses.asdict(sizes).items())}, float32")
+    print(f"step: {', '.join(f'{key} {value}' for key, value in dataclasses.asdict(sizes).items())}")
     with tempfile.TemporaryDirectory() as folder:
         given = {"sizes": dataclasses.asdict(sizes), "folder": folder, "remat": False, "compiled": False}
         theirs, python = "benchmarks.step_hugging_face", options.peer_python

@@ -112,14 +112,14 @@ def test_results_do_not_depend_on_the_batch_but_on_the_memory(models, measured, 
     assert longer["pieces"] == measured["pieces"]
 
 
-def test_a_permutation_model_loses_what_pretraining_reports(models, small_data, vocabulary):
-    found = measure(models["permutation"], small_data)
+def test_a_permutation_model_loses_what_pretraining_reports(models, held_out_data, vocabulary):
+    found = measure(models["permutation"], held_out_data)
     backbone = Backbone(CONFIG, bidirectional=True, seed=5)
-    manifest = Manifest.read(small_data)
-    about = {"corpus": manifest.settings, "rows": 12, "memory_length": 16}
+    manifest = Manifest.read(held_out_data)
+    about = {"corpus": manifest.settings, "rows": 4, "memory_length": 16}
     trainer = Pretrainer(backbone, LanguageModelHead(backbone), **about)
-    told = {"trainer": trainer, "data": small_data, "manifest": manifest, "devices": Devices()}
-    held_out = HeldOut(small_data, **told, jit_compile=False)
+    told = {"trainer": trainer, "data": held_out_data, "manifest": manifest, "devices": Devices()}
+    held_out = HeldOut(held_out_data, **told, jit_compile=False)
     assert found["nats_per_piece"] == pytest.approx(held_out.measure()["validation_loss"], rel=1e-5)
     assert "not the perplexity of a text" in found["measure"]
     assert "bits_per_character" not in found

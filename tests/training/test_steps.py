@@ -163,9 +163,12 @@ def check_skipping(*, parts: int) -> None:
 
 
 def check_all() -> None:
-    check_parts("permutation")
+    for objective in OBJECTIVES:
+        check_parts(objective)
     check_remat()
-    check_precision("mixed_float16", "permutation")
+    for dtype in ("mixed_bfloat16", "mixed_float16"):
+        check_precision(dtype, "permutation")
+    check_skipping(parts=1)
     check_skipping(parts=2)
 
 

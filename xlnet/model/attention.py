@@ -120,7 +120,7 @@ def _found(
         if fused_attention.fits(queries):
             if view.masked is not None:
                 bias = ops.where(view.masked, MASKED, bias)
-            return fused_attention.attend(content, keys, values, bias, rate=drop.rate, key=drop.key)
+            return fused_attention.attend(content, keys, values, bias, rate=drop.rate, key=drop.next_key())
     scores = ops.cast(ops.matmul(content, ops.swapaxes(keys, -1, -2)) + bias, "float32")
     if view.masked is not None:
         scores = scores + ops.where(view.masked, MASKED, 0.0)

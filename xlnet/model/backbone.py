@@ -16,7 +16,7 @@ from keras import ops
 from xlnet.model.attention import Biases
 from xlnet.model.block import Block
 from xlnet.model.config import ModelConfig
-from xlnet.model.dropout import dropout
+from xlnet.model.dropout import Dropout
 from xlnet.model.positions import distance_table
 from xlnet.model.recompute import recomputed
 from xlnet.model.visibility import causal, content_view, over_keys, query_view
@@ -283,8 +283,7 @@ class Backbone(keras.layers.Layer):
         return Biases(content, position, segment, other - same)
 
     def _drop(self, values: Any, *, training: bool) -> Any:
-        rate = self.config.dropout
-        return dropout(values, rate, seed=self.random) if training and rate else values
+        return Dropout(self.config.dropout, self.random if training else None)(values)
 
 
 def _learned(block: Block, about: dict[str, Any]) -> dict[str, Any]:

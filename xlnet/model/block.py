@@ -168,8 +168,10 @@ class Block(keras.layers.Layer):
             )
         )
         if query is not None and target_mask is not None:
-            shown = [ops.ones(ops.shape(content)[:2], dtype=target_mask.dtype)] * content_wanted
-            seen = seen * ops.cast(_joined([*shown, target_mask], axis=1), seen.dtype)[:, :, None]
+            real = [ops.cast(target_mask, seen.dtype)]
+            if content_wanted:
+                real.insert(0, ops.ones(ops.shape(content)[:2], dtype=seen.dtype))
+            seen = seen * _joined(real, axis=1)[:, :, None]
         return _parted(self._finish(joint, seen, draws=draws), streams, axis=1)
 
     def _weight(self, name: str) -> Any:

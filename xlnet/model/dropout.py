@@ -34,12 +34,11 @@ class Dropout:
     """Dropout at a rate, with masks that follow from `draws`; None: none."""
 
     rate: float
-    draws: Draws | None
+    draws: "Draws | keras.random.SeedGenerator | None"
 
-    @property
-    def key(self) -> Any:
-        """As `key`, of the next call; None where nothing is dropped out."""
-        return key(self.draws) if self.draws is not None and self.rate else None
+    def next_key(self) -> Any:
+        """uint32 []: what the places of the next call's mask are mixed with; None where nothing is dropped out."""
+        return _key(self.draws) if self.draws is not None and self.rate else None
 
     def __call__(self, values: Any) -> Any:
         """Values of any shape, some of them dropped out."""
@@ -57,11 +56,10 @@ def _bits(shape: Any, seed: "keras.random.SeedGenerator | Draws") -> Any:
     """uint32 [shape], independent between calls and between positions."""
     size = math.prod(shape) if all(isinstance(length, int) for length in shape) else ops.prod(ops.stack(shape))
     counter = ops.reshape(ops.cast(ops.arange(size, dtype="int32"), "uint32"), shape)  # no uint32 range in XLA
-    return mixed(ops.bitwise_xor(counter, key(seed)))
+    return mixed(ops.bitwise_xor(counter, _key(seed)))
 
 
-def key(seed: "keras.random.SeedGenerator | Draws") -> Any:
-    """uint32 []: what the places of the next call's mask are mixed with."""
+def _key(seed: "keras.random.SeedGenerator | Draws") -> Any:
     first, second = ops.unstack(ops.cast(seed.next(), "uint32"))
     return mixed(first + mixed(second))
 

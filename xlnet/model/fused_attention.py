@@ -25,12 +25,11 @@ interprets = False  # the kernels in JAX's interpreter, for tests where there is
 
 
 class Tiles(NamedTuple):
-    """How a kernel divides its work: queries and keys of a tile, warps of 32 threads, tiles loaded ahead."""
+    """How a kernel divides its work: queries and keys of a tile, and how many tiles are under way at once."""
 
     queries: int
     keys: int
-    warps: int = 4
-    stages: int = 2
+    stages: int
 
 
 Refs = dict[str, Any]  # places in memory by name
@@ -40,6 +39,7 @@ TILES = {  # the fastest of 33 each on an H100, for 256 queries of 896 keys with
     "_towards_queries": Tiles(128, 64, stages=3),
     "_towards_keys": Tiles(64, 64, stages=3),
 }
+WARPS = 4  # of 32 threads; 8 were slower for all of them
 
 
 def fits(queries: Any) -> bool:
@@ -141,7 +141,7 @@ def _run(kernel: Any, given: dict[str, Any], *, by: str, gives: list[str], rate:
         in_specs=[specs[name] for name in given],
         out_specs=[specs[name] for name in gives],
         out_shape=[jax.ShapeDtypeStruct(array.shape, array.dtype) for array in like],
-        compiler_params=triton.CompilerParams(num_warps=tiles.warps, num_stages=tiles.stages),
+        compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=tiles.stages),
         interpret=interprets,
         name=kernel.__name__.strip("_"),
     )

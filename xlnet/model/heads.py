@@ -13,7 +13,7 @@ from xlnet.model.attention import MASKED, from_heads, to_heads, weigh
 from xlnet.model.backbone import Backbone
 from xlnet.model.block import layer_norm
 from xlnet.model.config import ModelConfig
-from xlnet.model.dropout import dropout
+from xlnet.model.dropout import Dropout
 
 SUMMARIES = ("last", "first", "mean", "attn")
 
@@ -107,7 +107,7 @@ class SequenceSummary(keras.layers.Layer):
             vector = hidden[:, -1 if self.summary == "last" else 0]
         if self.projection:
             vector = ops.tanh(ops.matmul(vector, self._weight("summary/kernel")) + self._weight("summary/bias"))
-        return self._drop(vector, self.config.dropout, training=training)
+        return self._dropout(self.config.dropout, training=training)(vector)
 
     def _attend(self, hidden: Any, padding: Any, *, training: bool | None) -> Any:
         def heads(values: Any, role: str) -> Any:
@@ -120,18 +120,18 @@ class SequenceSummary(keras.layers.Layer):
         vectors = weigh(
             scores,
             heads(hidden, "v"),
-            drop=lambda weights: self._drop(weights, self.config.attention_dropout, training=training),
+            drop=self._dropout(self.config.attention_dropout, training=training),
         )
         attended = from_heads(vectors, self._weight("abs_attn/o/kernel"))
-        attended = self._drop(attended, self.config.dropout, training=training)
+        attended = self._dropout(self.config.dropout, training=training)(attended)
         gamma, beta = (self._weight(f"abs_attn/LayerNorm/{part}") for part in ("gamma", "beta"))
         return layer_norm(attended, gamma, beta)[:, 0]
 
     def _weight(self, name: str) -> Any:
         return ops.convert_to_tensor(self._named[name])
 
-    def _drop(self, values: Any, rate: float, *, training: bool | None) -> Any:
-        return dropout(values, rate, seed=self.random) if training and rate else values
+    def _dropout(self, rate: float, *, training: bool | None) -> Dropout:
+        return Dropout(rate, self.random if training else None)
 
 
 class SequenceClassifier(keras.Model):

@@ -13,7 +13,7 @@ from xlnet.model.attention import MASKED
 from xlnet.model.backbone import Backbone
 from xlnet.model.block import layer_norm
 from xlnet.model.config import ModelConfig
-from xlnet.model.dropout import dropout
+from xlnet.model.dropout import Dropout
 
 IMPOSSIBLE = "impossible"
 
@@ -77,8 +77,7 @@ class SpanHead(keras.layers.Layer):
         whole = ops.take_along_axis(hidden, ops.cast(cls, "int32")[:, None, None], axis=1)[:, 0]
         mixed = ops.matmul(ops.concatenate([begun, whole], axis=-1), self._weight("answer_class/dense_0/kernel"))
         mixed = ops.tanh(mixed + self._weight("answer_class/dense_0/bias"))
-        if training and self.config.dropout:
-            mixed = dropout(mixed, self.config.dropout, seed=self.random)
+        mixed = Dropout(self.config.dropout, self.random if training else None)(mixed)
         return ops.cast(ops.matmul(mixed, self._weight("answer_class/dense_1/kernel"))[:, 0], "float32")
 
     def _weight(self, name: str) -> Any:
