@@ -4,8 +4,8 @@
 
 The peer's interpreter needs torch and transformers (locks/bench.txt). All sides run in processes of their own and take
 turns. Same sizes, weights, inputs and threads; the peer gets its masks ready made, ours makes them from the orders
-inside the step. It is measured as it is and compiled by torch.compile; the better one counts. The logits are compared
-before anything is timed.
+inside the step. The peer is measured as it is and compiled by torch.compile, whole or (`--peers layers`: the whole of a
+deep model takes minutes) layer by layer; the best one counts. The logits are compared before anything is timed.
 """
 
 import argparse
@@ -27,7 +27,9 @@ NAMES = {
     "plain": "ours, XLA without our kernels",
     "eager": "Hugging Face, PyTorch",
     "compiled": "Hugging Face, torch.compile",
+    "layers": "the same, layer by layer",
 }
+COMPILED = {"eager": "", "compiled": "whole", "layers": "layers"}
 
 
 def compare(options: argparse.Namespace, sizes: Sizes) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def compare(options: argparse.Namespace, sizes: Sizes) -> dict[str, Any]:
                 environment={"XLNET_FUSED_ATTENTION": "0"},
             )
         for name in options.peers if options.peer_python else ():
-            asked = given | {"compiled": name == "compiled"}
+            asked = given | {"compiled": COMPILED[name]}
             sides[name] = Side(
                 "benchmarks.step_hugging_face", python=options.peer_python, options=asked, threads=options.threads
             )
@@ -96,7 +98,7 @@ def report(figures: dict[str, Any], options: argparse.Namespace, sizes: Sizes) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer-python", help="an interpreter with torch and transformers; without it, ours alone")
-    parser.add_argument("--peers", nargs="+", choices=["eager", "compiled"], default=["eager", "compiled"])
+    parser.add_argument("--peers", nargs="+", choices=list(COMPILED), default=["eager", "compiled"])
     parser.add_argument("--plain", action="store_true", help="measure ours on a GPU without its own kernels, too")
     parser.add_argument("--backend", choices=["tensorflow", "jax"], default="tensorflow")
     parser.add_argument("--rounds", type=int, default=5)

@@ -16,7 +16,7 @@ def imports() -> None:
 
 
 def runs(options: Any) -> dict[str, Callable[[], Any]]:
-    """`options`: sizes, folder (with our weights; the logits go there), compiled (by torch.compile)."""
+    """`options`: sizes, folder (our weights; the logits go there), compiled: "", "whole" or "layers"."""
     import torch
     from transformers import XLNetConfig, XLNetLMHeadModel
 
@@ -41,7 +41,10 @@ def runs(options: Any) -> dict[str, Callable[[], Any]]:
     batch = example(sizes)
     rows = np.r_[0 : sizes.batch : 2, 1 : sizes.batch : 2]  # the peer wants all forward rows first
     inputs = given(batch, rows, sizes, device=device)
-    run = torch.compile(model) if options.compiled else model
+    run = torch.compile(model) if options.compiled == "whole" else model
+    if options.compiled == "layers":
+        for layer in model.transformer.layer:  # alike, so that what one of them is compiled to serves all
+            layer.compile()
     mixed = partial(torch.autocast, device, dtype=torch.bfloat16, enabled=sizes.precision == "bfloat16")
 
     def step() -> float:

@@ -23,6 +23,7 @@ def load() -> None:
     Raises UserError where the environment names a backend that is unknown or absent.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # else some processors round otherwise, and keep freed memory
     backend = os.environ.get("KERAS_BACKEND")
     require(not backend or backend in BACKENDS, "KERAS_BACKEND", backend, " or ".join(BACKENDS))
     if backend and importlib.util.find_spec(backend) is None:

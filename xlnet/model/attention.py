@@ -15,7 +15,7 @@ import keras
 from keras import ops
 
 from xlnet.model.dropout import Dropout
-from xlnet.model.gradients import custom_gradient
+from xlnet.model.gradients import custom_gradient, fenced
 from xlnet.model.positions import shift, shift_from
 from xlnet.model.query_blocks import Block
 
@@ -121,7 +121,7 @@ def _found(
             if view.masked is not None:
                 bias = ops.where(view.masked, MASKED, bias)
             return fused_attention.attend(content, keys, values, bias, rate=drop.rate, key=drop.next_key())
-    scores = ops.cast(ops.matmul(content, ops.swapaxes(keys, -1, -2)) + bias, "float32")
+    scores = ops.cast(_scores(content, keys) + bias, "float32")
     if view.masked is not None:
         scores = scores + ops.where(view.masked, MASKED, 0.0)
     return weigh(scores, values, drop=drop)
@@ -137,7 +137,7 @@ def pair_bias(queries: Any, position_keys: Any, *, biases: Biases, view: View, k
     *outer, rows, length, head_dim = ops.shape(queries)
     scale = head_dim**-0.5
     by_position = ops.reshape(_biased(queries, biases.position) * scale, (*outer, rows * length, head_dim))
-    distant = ops.matmul(by_position, ops.swapaxes(position_keys, -1, -2))
+    distant = _scores(by_position, position_keys)
     distant = ops.reshape(distant, (*outer, rows, length, ops.shape(position_keys)[-2]))
     bias = shift(distant, keys=keys) if view.starts is None else shift_from(distant, view.starts, keys=keys)
     if view.other_segment is None:
@@ -154,20 +154,41 @@ def weigh(scores: Any, values: Any, *, drop: Callable[[Any], Any]) -> Any:
     """
     weights = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True)))
     total = ops.sum(weights, axis=-1, keepdims=True)
-    summed = _sum(drop(ops.cast(weights, values.dtype)), values)
+    summed = _sums(drop(ops.cast(weights, values.dtype)), values)
     return summed / ops.cast(total, values.dtype)
 
 
+# Towards values and keys a framework multiplies W^T U, W [Q, K] and U [Q, d]: XLA's slowest product on a CPU, as it
+# reads W down its columns. (U^T W)^T takes half of the time, if U alone is transposed in memory and stays so.
+
+
 @custom_gradient
-def _sum(weights: Any, values: Any) -> tuple[Any, Callable[[Any], Any]]:
+def _sums(weights: Any, values: Any) -> tuple[Any, Callable[[Any], Any]]:
     """[..., Q, K] of values [..., K, d] -> [..., Q, d]."""
 
     def gradient(upstream: Any) -> tuple[Any, Any]:
-        # Not weights^T upstream, as a framework has it: with d rows, not K, XLA's product takes 0.7 of it on a CPU.
-        towards = ops.matmul(ops.swapaxes(upstream, -1, -2), weights)
-        return ops.matmul(upstream, ops.swapaxes(values, -1, -2)), ops.swapaxes(towards, -1, -2)
+        return ops.matmul(upstream, _transposed(values)), _from_queries(upstream, weights)
 
     return ops.matmul(weights, values), gradient
+
+
+@custom_gradient
+def _scores(queries: Any, keys: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """The products of queries [..., Q, d] and keys [..., K, d] -> [..., Q, K]."""
+
+    def gradient(upstream: Any) -> tuple[Any, Any]:
+        return ops.matmul(upstream, keys), _from_queries(queries, upstream)
+
+    return ops.matmul(queries, _transposed(keys)), gradient
+
+
+def _from_queries(of_queries: Any, weights: Any) -> Any:
+    """[..., Q, d], summed by weights [..., Q, K] -> [..., K, d]."""
+    return _transposed(fenced(ops.matmul(fenced(_transposed(of_queries)), weights)))
+
+
+def _transposed(matrices: Any) -> Any:
+    return ops.swapaxes(matrices, -1, -2)
 
 
 def _biased(queries: Any, bias: Any) -> Any:

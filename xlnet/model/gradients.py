@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import ops
+
+from xlnet import frameworks
 
 
 def custom_gradient(function: Callable[..., tuple[Any, Callable[[Any], Any]]]) -> Callable[..., Any]:
@@ -22,3 +25,17 @@ def custom_gradient(function: Callable[..., tuple[Any, Callable[[Any], Any]]]) -
         return result, handed
 
     return run
+
+
+def fenced(values: Any) -> Any:
+    """The values, which XLA computes on a CPU as they are written: a transpose stays out of the product beside it."""
+    if not frameworks.is_on_cpu():
+        return values
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.lax.optimization_barrier(values)
+    from tensorflow.compiler.tf2xla.python import xla
+
+    (apart,) = xla.optimization_barrier(values)
+    return apart
