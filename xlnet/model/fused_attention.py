@@ -15,7 +15,7 @@ import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from xlnet.model.dropout import ROUNDS, mixed
+from xlnet.model.dropout import mixed
 
 LOG2_E = math.log2(math.e)  # queries and bias are scaled by it, as a GPU knows powers of two
 SWITCH = "XLNET_FUSED_ATTENTION"  # 0 in the environment: never
@@ -33,7 +33,7 @@ class Tiles(NamedTuple):
 
 
 Refs = dict[str, Any]  # places in memory by name
-FORWARD, BACKWARD = ("query", "key", "value", "bias", "row_bits", "column_bits"), ("upstream", "top", "total", "change")
+FORWARD, BACKWARD = ("query", "key", "value", "bias", "row_bits", "column_bits"), ("upstream", "top", "change")
 TILES = {  # the fastest of 33 each on an H100, for 256 queries of 896 keys with heads of 64
     "_sums": Tiles(64, 64, stages=2),
     "_towards_queries": Tiles(128, 64, stages=3),
@@ -97,9 +97,10 @@ def _forward(rate: float, queries: Any, keys: Any, values: Any, bias: Any, row_b
 
 def _backward(rate: float, kept: Any, upstream: Any) -> Any:
     *given, found, top, total = kept
-    change = jnp.sum(upstream.astype(jnp.float32) * found.astype(jnp.float32), axis=-1)
-    upstream = upstream / (1.0 - rate)  # as the weights that are kept are, wherever the gradient comes by
-    given = dict(zip(FORWARD + BACKWARD, (*given, upstream, top, total, change), strict=True))
+    wide = upstream.astype(jnp.float32) / total[..., None]  # as all weights are, so that the kernels do not divide
+    change = jnp.sum(wide * found.astype(jnp.float32), axis=-1)
+    upstream = (wide / (1.0 - rate)).astype(upstream.dtype)  # as are the weights that are kept
+    given = dict(zip(FORWARD + BACKWARD, (*given, upstream, top, change), strict=True))
     queries, bias = _run(_towards_queries, given, by="queries", gives=["query", "bias"], rate=rate)
     keys, values = _run(_towards_keys, given, by="keys", gives=["key", "value"], rate=rate)
     return queries, keys, values, bias, None, None
@@ -163,7 +164,8 @@ def _sums(given: Refs, found: Refs, *, rate: float, tiles: Tiles) -> None:
         total = total * fewer + jnp.sum(weights, axis=1)
         values = triton.load(given["value"].at[at, :])
         if rate:
-            weights = jnp.where(_kept(row_bits, triton.load(given["column_bits"].at[at]), rate=rate), weights, 0.0)
+            kept = _kept(row_bits, triton.load(given["column_bits"].at[at]), rate=rate)
+            weights = jnp.where(kept, weights, _nothing(higher))
         return summed * fewer[:, None] + triton.dot(weights.astype(values.dtype), values), higher, total
 
     lowest = jnp.full((rows,), -math.inf, jnp.float32)
@@ -177,14 +179,13 @@ def _towards_queries(given: Refs, found: Refs, *, rate: float, tiles: Tiles) -> 
     """A tile of queries over all keys: the gradients towards queries and bias."""
     (rows, depth), width = given["query"].shape, given["key"].shape[0]
     queries, row_bits = given["query"][...], given["row_bits"][...]
-    upstream, top, share = given["upstream"][...], given["top"][...], 1.0 / given["total"][...]
-    change = given["change"][...]
+    upstream, top, change = given["upstream"][...], given["top"][...], given["change"][...]
 
     def tile(index: Any, towards: Any) -> Any:
         at = pl.ds(index * tiles.keys, tiles.keys)
         keys = triton.load(given["key"].at[at, :])
         scores = _scores(queries, keys, triton.load(given["bias"].at[:, at]))
-        weights = jnp.exp2(scores - top[:, None]) * share[:, None]
+        weights = jnp.exp2(scores - top[:, None])
         slopes = triton.dot(upstream, triton.load(given["value"].at[at, :]).T)
         if rate:
             slopes = jnp.where(_kept(row_bits, triton.load(given["column_bits"].at[at]), rate=rate), slopes, 0.0)
@@ -206,12 +207,12 @@ def _towards_keys(given: Refs, found: Refs, *, rate: float, tiles: Tiles) -> Non
         at = pl.ds(index * tiles.queries, tiles.queries)
         queries, upstream = triton.load(given["query"].at[at, :]), triton.load(given["upstream"].at[at, :])
         scores = _scores(queries, keys, triton.load(given["bias"].at[at, :]))
-        top, share = triton.load(given["top"].at[at]), 1.0 / triton.load(given["total"].at[at])
-        weights = jnp.exp2(scores - top[:, None]) * share[:, None]
+        top = triton.load(given["top"].at[at])
+        weights = jnp.exp2(scores - top[:, None])
         slopes, dropped = triton.dot(upstream, values.T), weights
         if rate:
             kept = _kept(triton.load(given["row_bits"].at[at]), column_bits, rate=rate)
-            slopes, dropped = (jnp.where(kept, array, 0.0) for array in (slopes, weights))
+            slopes, dropped = (jnp.where(kept, array, _nothing(top)) for array in (slopes, weights))
         steep = weights * (slopes - triton.load(given["change"].at[at])[:, None])
         return (
             towards_keys + triton.dot(steep.astype(queries.dtype).T, queries),
@@ -229,7 +230,10 @@ def _scores(queries: Any, keys: Any, bias: Any) -> Any:
 
 
 def _kept(rows: Any, columns: Any, *, rate: float) -> Any:
-    """Which weights of a tile are not dropped out: the bits of its rows and columns, mixed once more for each."""
-    bits = (rows[:, None] ^ columns[None, :]) * np.uint32(ROUNDS[0][1])
-    bits = (bits ^ (bits >> np.uint32(ROUNDS[1][0]))) * np.uint32(ROUNDS[1][1])
-    return bits >= np.uint32(round(rate * 2**32))  # the upper bits count, into which a product mixes all
+    """Which weights of a tile are not dropped out: by the upper bits of the product of row's and column's bits."""
+    return (rows[:, None] | np.uint32(1)) * columns[None, :] >= np.uint32(round(rate * 2**32))
+
+
+def _nothing(of_rows: Any) -> Any:
+    """Zeros [rows, 1] that no compiler knows: a known one it would select in bfloat16, a number at a time."""
+    return of_rows[:, None] * 0.0
