@@ -40,5 +40,5 @@ def test_a_run_that_is_killed_over_and_over_ends_as_one_that_is_not(small_data, 
     assert told["killed"] >= 20, told
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert metrics(whole) == metrics(broken)
-    same_state(whole, broken, checkpoint="step-00000020")
+    same_state(whole, broken, checkpoint="step-00000036")
     assert [path.name for path in (broken / "checkpoints").iterdir() if path.name.endswith(".part")] == []
