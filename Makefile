@@ -14,8 +14,9 @@ IMAGES ?=
 BOOKS ?= ../shared/data/en/books/xlnet/train/*.txt
 SHELL := /bin/bash
 
-# uv takes a tenth of pip's time; pip, which may know a mirror that uv does not, goes on where uv fails.
-install = $(VENV)/bin/uv pip install -q --python $(VENV)/bin/python -r $(1) 2>/dev/null || \
+# uv takes a tenth of pip's time; pip, which may know a mirror that uv does not, goes on where uv fails. Compiled, as pip
+# leaves them, modules are imported in a third of the time where Python is told to write no bytecode.
+install = $(VENV)/bin/uv pip install -q --compile-bytecode --python $(VENV)/bin/python -r $(1) 2>/dev/null || \
 	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r $(1)
 
 .DEFAULT_GOAL := help
