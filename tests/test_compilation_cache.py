@@ -1,10 +1,12 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
 from xlnet import compilation_cache
 
-LEAST = "JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS"
+LEAST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 
 
 @pytest.fixture
@@ -23,6 +25,16 @@ def test_both_frameworks_are_told_one_folder_of_this_processor(environment, tmp_
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(found)
     assert os.environ[LEAST] == "0"
     assert compilation_cache.folder() == str(found)
+
+
+def test_jax_keeps_programs_that_compile_in_no_time(environment):
+    pytest.importorskip("jax")
+    program = (
+        "from xlnet import compilation_cache; compilation_cache.use(); import jax; jax.jit(lambda x: x + 1)(1.0); "
+        "print(compilation_cache.folder())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert [name for name in os.listdir(done.stdout.strip()) if name.endswith("-cache")]
 
 
 def test_what_somebody_said_before_stands(environment):

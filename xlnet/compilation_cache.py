@@ -22,7 +22,7 @@ def use() -> None:
         os.environ["TF_XLA_FLAGS"] = f"{flags} {FLAG}={found}".strip()
     if os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", found) == found:
         # Many small programs are what a run begins with; from a folder that is not far all of them come sooner.
-        os.environ.setdefault("JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 def folder() -> str | None:
