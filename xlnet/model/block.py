@@ -13,7 +13,7 @@ from keras import ops
 
 from xlnet.model.attention import Biases, View, attend, from_heads, to_heads
 from xlnet.model.config import LAYER_NORM_EPSILON, ModelConfig
-from xlnet.model.dropout import Draws, Dropout, dropped_out
+from xlnet.model.dropout import Draws, Dropout
 from xlnet.model.positions import position_keys
 
 
@@ -185,17 +185,10 @@ class Block(keras.layers.Layer):
         drop = Dropout(self.config.dropout, draws)
         stream = self._normalize("rel_attn", drop(seen) + stream)
         inner = ops.matmul(stream, self._weight("ff/layer_1/kernel")) + self._weight("ff/layer_1/bias")
-        kernel = self._weight("ff/layer_2/kernel") * 1.0  # TensorFlow's remat finds no gradient of a plain variable
-        key = drop.next_key()
-        outer = keras.remat(self._second)(inner, kernel, *([] if key is None else [key]))
-        outer = outer + self._weight("ff/layer_2/bias")
+        by_tanh = self.config.activation == "gelu"
+        inner = ops.relu(inner) if self.config.activation == "relu" else ops.gelu(inner, approximate=by_tanh)
+        outer = ops.matmul(drop(inner), self._weight("ff/layer_2/kernel")) + self._weight("ff/layer_2/bias")
         return self._normalize("ff", drop(outer) + stream)
-
-    def _second(self, inner: Any, kernel: Any, key: Any = None) -> Any:
-        """What is active of [..., feedforward_dim], through the second kernel: itself never kept for the gradient."""
-        activation = self.config.activation
-        active = ops.relu(inner) if activation == "relu" else ops.gelu(inner, approximate=activation == "gelu")
-        return ops.matmul(dropped_out(active, self.config.dropout, key=key), kernel)
 
     def _join(self, heads: Any) -> Any:
         return from_heads(heads, self._weight("rel_attn/o/kernel"))

@@ -42,27 +42,21 @@ class Dropout:
 
     def __call__(self, values: Any) -> Any:
         """Values of any shape, some of them dropped out."""
-        return dropped_out(values, self.rate, key=self.next_key())
+        return dropout(values, self.rate, seed=self.draws) if self.draws is not None and self.rate else values
 
 
 def dropout(values: Any, rate: float, *, seed: "keras.random.SeedGenerator | Draws") -> Any:
     """Values of any shape, each with probability `rate` set to 0, the others scaled by 1 / (1 - rate)."""
-    return dropped_out(values, rate, key=_key(seed))
-
-
-def dropped_out(values: Any, rate: float, *, key: Any) -> Any:
-    """As `dropout`, with the key that a draw gave; None: the values as they are."""
-    if key is None:
-        return values
-    kept = _bits(ops.shape(values), key) >= np.uint32(round(rate * 2**32))
+    shape = ops.shape(values)
+    kept = _bits(shape, seed) >= np.uint32(round(rate * 2**32))
     return ops.where(kept, values * (1.0 / (1.0 - rate)), ops.zeros_like(values))
 
 
-def _bits(shape: Any, key: Any) -> Any:
-    """uint32 [shape], independent between keys and between positions."""
+def _bits(shape: Any, seed: "keras.random.SeedGenerator | Draws") -> Any:
+    """uint32 [shape], independent between calls and between positions."""
     size = math.prod(shape) if all(isinstance(length, int) for length in shape) else ops.prod(ops.stack(shape))
     counter = ops.reshape(ops.cast(ops.arange(size, dtype="int32"), "uint32"), shape)  # no uint32 range in XLA
-    return mixed(ops.bitwise_xor(counter, key))
+    return mixed(ops.bitwise_xor(counter, _key(seed)))
 
 
 def _key(seed: "keras.random.SeedGenerator | Draws") -> Any:
