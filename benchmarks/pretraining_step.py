@@ -27,7 +27,7 @@ NAMES = {
     "plain": "ours, XLA without our kernels",
     "eager": "Hugging Face, PyTorch",
     "compiled": "Hugging Face, torch.compile",
-    "layers": "the same, layer by layer",
+    "layers": "Hugging Face, compiled by layer",
 }
 COMPILED = {"eager": "", "compiled": "whole", "layers": "layers"}
 
@@ -78,7 +78,7 @@ def report(figures: dict[str, Any], options: argparse.Namespace, sizes: Sizes) -
     )
     for side, spent in seconds.items():
         print(
-            f"{NAMES[side]:28} {best(spent)} a step, {sizes.pieces / statistics.median(spent):,.0f} pieces/s, "
+            f"{NAMES[side]:32} {best(spent)} a step, {sizes.pieces / statistics.median(spent):,.0f} pieces/s, "
             f"loss {figures['loss'][side]:.5f}"
         )
     ours = seconds["ours"]
