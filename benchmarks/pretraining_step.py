@@ -29,7 +29,7 @@ NAMES = {
     "compiled": "Hugging Face, torch.compile",
     "layers": "Hugging Face, compiled by layer",
 }
-COMPILED = {"eager": "", "compiled": "whole", "layers": "layers"}
+PEERS = ("eager", "compiled", "layers")
 
 
 def compare(options: argparse.Namespace, sizes: Sizes) -> dict[str, Any]:
@@ -48,9 +48,11 @@ def compare(options: argparse.Namespace, sizes: Sizes) -> dict[str, Any]:
                 environment={"XLNET_FUSED_ATTENTION": "0"},
             )
         for name in options.peers if options.peer_python else ():
-            asked = given | {"compiled": COMPILED[name]}
             sides[name] = Side(
-                "benchmarks.step_hugging_face", python=options.peer_python, options=asked, threads=options.threads
+                "benchmarks.step_hugging_face",
+                python=options.peer_python,
+                options=given | {"peer": name},
+                threads=options.threads,
             )
         if "eager" in sides and not sizes.dropout:
             ours.run("logits")
@@ -98,7 +100,7 @@ def report(figures: dict[str, Any], options: argparse.Namespace, sizes: Sizes) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer-python", help="an interpreter with torch and transformers; without it, ours alone")
-    parser.add_argument("--peers", nargs="+", choices=list(COMPILED), default=["eager", "compiled"])
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=["eager", "compiled"])
     parser.add_argument("--plain", action="store_true", help="measure ours on a GPU without its own kernels, too")
     parser.add_argument("--backend", choices=["tensorflow", "jax"], default="tensorflow")
     parser.add_argument("--rounds", type=int, default=5)

@@ -16,7 +16,7 @@ def imports() -> None:
 
 
 def runs(options: Any) -> dict[str, Callable[[], Any]]:
-    """`options`: sizes, folder (our weights; the logits go there), compiled: "", "whole" or "layers"."""
+    """`options`: sizes, folder (our weights; the logits go there), peer (eager, compiled, layers)."""
     import torch
     from transformers import XLNetConfig, XLNetLMHeadModel
 
@@ -41,8 +41,8 @@ def runs(options: Any) -> dict[str, Callable[[], Any]]:
     batch = example(sizes)
     rows = np.r_[0 : sizes.batch : 2, 1 : sizes.batch : 2]  # the peer wants all forward rows first
     inputs = given(batch, rows, sizes, device=device)
-    run = torch.compile(model) if options.compiled == "whole" else model
-    if options.compiled == "layers":
+    run = torch.compile(model) if options.peer == "compiled" else model
+    if options.peer == "layers":
         for layer in model.transformer.layer:  # alike, so that what one of them is compiled to serves all
             layer.compile()
     mixed = partial(torch.autocast, device, dtype=torch.bfloat16, enabled=sizes.precision == "bfloat16")

@@ -39,12 +39,12 @@ def main() -> None:
     print(conditions(options.threads))
     print(f"step: {', '.join(f'{key} {value}' for key, value in dataclasses.asdict(sizes).items())}")
     with tempfile.TemporaryDirectory() as folder:
-        given = {"sizes": dataclasses.asdict(sizes), "folder": folder, "remat": False, "compiled": ""}
+        given = {"sizes": dataclasses.asdict(sizes), "folder": folder, "remat": False, "peer": "eager"}
         theirs, python = "benchmarks.step_hugging_face", options.peer_python
         found = {"ours": peak("benchmarks.step_ours", options=options, given=given)}
         found["ours, remat"] = peak("benchmarks.step_ours", options=options, given=given | {"remat": True})
         found["Hugging Face"] = peak(theirs, options=options, given=given, python=python)
-        compiled = given | {"compiled": "whole"}
+        compiled = given | {"peer": "compiled"}
         found["Hugging Face, compiled"] = peak(theirs, options=options, given=compiled, python=python)
     best = min(found["Hugging Face"][0], found["Hugging Face, compiled"][0])
     for name, (beyond, all_) in found.items():
