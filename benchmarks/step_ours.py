@@ -39,6 +39,8 @@ def runs(options: Any) -> dict[str, Callable[[], Any]]:
     inputs = [batch[name] for name in ("pieces", "segments", "order", "is_target", "memories")]
     if sizes.precision != "float32":
         inputs[-1] = inputs[-1].astype(backbone.compute_dtype)  # as training keeps them
+    inputs = [ops.convert_to_tensor(value) for value in inputs]
+    del batch  # nor does training hold them twice
     step, once, multiply = compile_step(
         loss,
         lambda *inputs: head.logits(predict(*inputs)[0]),
@@ -127,14 +129,11 @@ def tensorflow_step(loss: Any, logits: Any, product: Any, weights: Any, _: Any) 
 
     square = tf.function(product, jit_compile=True)
     once = tf.function(logits, jit_compile=True)
-    held: list[Any] = []
 
     def step(*inputs: Any) -> float:
-        if not held:
-            held.extend(tf.constant(value) for value in inputs)
-        return float(compiled(*held)[0])
+        return float(compiled(*inputs)[0])
 
-    return step, lambda *inputs: once(*map(tf.constant, inputs)).numpy(), lambda given: square(given)[0, 0].numpy()
+    return step, lambda *inputs: once(*inputs).numpy(), lambda given: square(given)[0, 0].numpy()
 
 
 def jax_step(loss: Any, logits: Any, product: Any, weights: Any, backbone: Any) -> tuple[Any, Any, Any]:
@@ -156,12 +155,9 @@ def jax_step(loss: Any, logits: Any, product: Any, weights: Any, backbone: Any) 
     compiled = jax.jit(jax.value_and_grad(learned, has_aux=True))
     once, square = jax.jit(scoped(logits)), jax.jit(product)
     values = [weight.value for weight in weights]
-    held: list[Any] = []
 
     def step(*inputs: Any) -> float:
-        if not held:
-            held.extend(jax.numpy.asarray(value) for value in inputs)
-        return float(jax.block_until_ready(compiled(values, backbone.random.state.value, *held))[0][0])
+        return float(jax.block_until_ready(compiled(values, backbone.random.state.value, *inputs))[0][0])
 
     return (
         step,
