@@ -43,8 +43,9 @@ class LanguageModelHead(keras.layers.Layer):
     def loss(self, hidden: Any, targets: Any) -> Any:
         """Negative log probability in nats of targets int [B, T] given hidden [B, T, D] -> float32 [B, T]."""
         logits = self(hidden)
-        chosen = ops.take_along_axis(logits, ops.cast(targets, "int32")[..., None], axis=-1)[..., 0]
-        return ops.logsumexp(logits, axis=-1) - chosen
+        # Not gathered: the gradient would be a scatter into zeros, an array of all logits more.
+        is_target = ops.arange(self._size, dtype="int32") == ops.cast(targets, "int32")[..., None]
+        return ops.logsumexp(logits, axis=-1) - ops.sum(ops.where(is_target, logits, 0.0), axis=-1)
 
     def call(self, hidden: Any) -> Any:
         """[B, T, D] -> float32 [B, T, vocab]."""
