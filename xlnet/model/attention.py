@@ -15,10 +15,11 @@ import keras
 from keras import ops
 
 from xlnet.model.dropout import Dropout
-from xlnet.model.gradients import custom_gradient, fenced
-from xlnet.model.positions import shift, shift_from
+from xlnet.model.gradients import anew, custom_gradient, fenced, in_turn
+from xlnet.model.positions import shift, unshift
 from xlnet.model.query_blocks import Block
 
+ALL = slice(None)
 MASKED = -1e30  # added, not assigned: where nothing is visible the reference attends to everything alike
 
 
@@ -40,7 +41,7 @@ class View:
 
     masked: bool [X, C, Q, K], True where a key must not be seen.
     other_segment: bool [X, C, Q, K], True where query and key lie in different segments.
-    starts: int [X, C, Q], the column of `shift_from` for queries that are not the positions 0, 1, 2, ...
+    starts: int [X, C, Q], the column of `positions.shift` for queries that are not the positions 0, 1, 2, ...
     blocks: of the queries, where they are those positions; None: one of all queries and all keys.
     """
 
@@ -94,25 +95,42 @@ def attend(
     if view.blocks is None:
         return _found(queries, keys, values, position_keys, biases, view=view, drop=drop)
     length = ops.shape(queries)[-2]
-    found = [
-        _found(
-            queries[..., block.first : block.last, :],
-            keys[..., : block.keys, :],
-            values[..., : block.keys, :],
-            position_keys[..., length - block.last :, :][..., : block.distances, :],
-            biases,
-            view=view.of(block),
-            drop=drop,
+    found: list[Any] = []
+    for block in view.blocks:
+        own = queries[..., block.first : block.last, :]
+        if found and drop.draws is not None:
+            found[-1], own = in_turn(found[-1], own)
+        found.append(
+            _found(
+                own,
+                keys,
+                values,
+                position_keys,
+                biases,
+                view=view.of(block),
+                drop=drop,
+                seen=_slice(0, block.keys, of=keys),
+                met=_slice(length - block.last, block.distances, of=position_keys),
+            )
         )
-        for block in view.blocks
-    ]
     return ops.concatenate(found, axis=-2)
 
 
 def _found(
-    queries: Any, keys: Any, values: Any, position_keys: Any, biases: Biases, *, view: View, drop: Dropout
+    queries: Any,
+    keys: Any,
+    values: Any,
+    position_keys: Any,
+    biases: Biases,
+    *,
+    view: View,
+    drop: Dropout,
+    seen: slice = ALL,
+    met: slice = ALL,
 ) -> Any:
-    bias = pair_bias(queries, position_keys, biases=biases, view=view, keys=ops.shape(keys)[-2])
+    """`seen`: of the keys and values, `met`: of the distances, those that the queries are given."""
+    count = ops.shape(keys)[-2] if seen.stop is None else seen.stop
+    bias = pair_bias(queries, position_keys, biases=biases, view=view, keys=count, met=met)
     content = _biased(queries, biases.content) * ops.shape(queries)[-1] ** -0.5
     if keras.backend.backend() == "jax":
         from xlnet.model import fused_attention
@@ -120,26 +138,23 @@ def _found(
         if fused_attention.fits(queries):
             if view.masked is not None:
                 bias = ops.where(view.masked, MASKED, bias)
+            keys, values = keys[..., seen, :], values[..., seen, :]
             return fused_attention.attend(content, keys, values, bias, rate=drop.rate, key=drop.next_key())
-    scores = ops.cast(_scores(content, keys) + bias, "float32")
+    scores = ops.cast(_scores(content, keys, seen) + bias, "float32")
     if view.masked is not None:
         scores = scores + ops.where(view.masked, MASKED, 0.0)
-    return weigh(scores, values, drop=drop)
+    return weigh(scores, values, drop=drop, seen=seen)
 
 
-def pair_bias(queries: Any, position_keys: Any, *, biases: Biases, view: View, keys: Any) -> Any:
+def pair_bias(queries: Any, position_keys: Any, *, biases: Biases, view: View, keys: Any, met: slice = ALL) -> Any:
     """What distance and segments add to the score of a query and a key, [H, X, C, Q, K].
 
     queries [H, X, C, Q, d], position_keys [H, X, R, d], of which `view` says where each of so many keys finds its own.
     The score of "the same segment" is the same for all keys of a query, which a softmax does not see, so only the
     contrast of the two segment keys is added.
     """
-    *outer, rows, length, head_dim = ops.shape(queries)
-    scale = head_dim**-0.5
-    by_position = ops.reshape(_biased(queries, biases.position) * scale, (*outer, rows * length, head_dim))
-    distant = _scores(by_position, position_keys)
-    distant = ops.reshape(distant, (*outer, rows, length, ops.shape(position_keys)[-2]))
-    bias = shift(distant, keys=keys) if view.starts is None else shift_from(distant, view.starts, keys=keys)
+    scale = ops.shape(queries)[-1] ** -0.5
+    bias = _by_distance(_biased(queries, biases.position) * scale, position_keys, view.starts, met=met, keys=keys)
     if view.other_segment is None:
         return bias
     contrast = biases.segment_contrast[..., None, None, None, :] * scale
@@ -147,44 +162,102 @@ def pair_bias(queries: Any, position_keys: Any, *, biases: Biases, view: View, k
     return bias + ops.where(view.other_segment, other, 0)
 
 
-def weigh(scores: Any, values: Any, *, drop: Callable[[Any], Any]) -> Any:
+def weigh(scores: Any, values: Any, *, drop: Callable[[Any], Any], seen: slice = ALL) -> Any:
     """Softmax of scores float32 [..., Q, K], applied to values [..., K, d] -> [..., Q, d].
 
     The division comes after the product: it then runs over d columns, not K, and so does its gradient.
     """
     weights = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True)))
     total = ops.sum(weights, axis=-1, keepdims=True)
-    summed = _sums(drop(ops.cast(weights, values.dtype)), values)
+    summed = _sums(drop(ops.cast(weights, values.dtype)), values, seen)
     return summed / ops.cast(total, values.dtype)
 
 
 # Towards values and keys a framework multiplies W^T U, W [Q, K] and U [Q, d]: XLA's slowest product on a CPU, as it
 # reads W down its columns. (U^T W)^T takes half of the time, if U alone is transposed in memory and stays so.
+# What is cut out of all keys for a block of queries is cut out again for the gradient: only the whole is kept.
 
 
-@custom_gradient
-def _sums(weights: Any, values: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """[..., Q, K] of values [..., K, d] -> [..., Q, d]."""
+def _sums(weights: Any, values: Any, part: slice) -> Any:
+    """[..., Q, K] of a part of values [..., all, d] -> [..., Q, d]."""
 
-    def gradient(upstream: Any) -> tuple[Any, Any]:
-        return ops.matmul(upstream, _transposed(values)), _from_queries(upstream, weights)
+    @custom_gradient
+    def sums(weights: Any, values: Any) -> tuple[Any, Callable[[Any], Any]]:
+        def gradient(upstream: Any) -> tuple[Any, Any]:
+            again = _part(values, part, after=upstream)
+            towards_values = _whole(_from_queries(upstream, weights), part, like=values)
+            return ops.matmul(upstream, _transposed(again)), towards_values
 
-    return ops.matmul(weights, values), gradient
+        return ops.matmul(weights, values[..., part, :]), gradient
+
+    return sums(weights, values)
 
 
-@custom_gradient
-def _scores(queries: Any, keys: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """The products of queries [..., Q, d] and keys [..., K, d] -> [..., Q, K]."""
+def _scores(queries: Any, keys: Any, part: slice) -> Any:
+    """The products of queries [..., Q, d] and a part of keys [..., all, d] -> [..., Q, K]."""
 
-    def gradient(upstream: Any) -> tuple[Any, Any]:
-        return ops.matmul(upstream, keys), _from_queries(queries, upstream)
+    @custom_gradient
+    def scores(queries: Any, keys: Any) -> tuple[Any, Callable[[Any], Any]]:
+        def gradient(upstream: Any) -> tuple[Any, Any]:
+            again = _part(keys, part, after=upstream)
+            towards_keys = _from_queries(anew(queries, after=upstream), upstream)
+            return ops.matmul(upstream, again), _whole(towards_keys, part, like=keys)
 
-    return ops.matmul(queries, _transposed(keys)), gradient
+        return ops.matmul(queries, _transposed(keys[..., part, :])), gradient
+
+    return scores(queries, keys)
+
+
+def _by_distance(queries: Any, position_keys: Any, starts: Any, *, met: slice, keys: Any) -> Any:
+    """As `_scores` of queries [H, X, C, Q, d] and keys of distances [H, X, R, d], for each of so many keys its own."""
+    *outer, rows, length, head_dim = ops.shape(queries)
+    merged = (*outer, rows * length, head_dim)
+
+    def scores(queries: Any, position_keys: Any, starts: Any = None) -> tuple[Any, Callable[[Any], Any]]:
+        first = None if starts is None else ops.cast(starts, "int32")
+        distances = position_keys[..., met, :]
+        found = ops.matmul(ops.reshape(queries, merged), _transposed(distances))
+        encodings = ops.shape(found)[-1]
+
+        def gradient(upstream: Any) -> tuple[Any, ...]:
+            distant = ops.reshape(unshift(upstream, first, encodings=encodings), (*merged[:-1], encodings))
+            towards_queries = ops.matmul(distant, anew(position_keys, after=upstream)[..., met, :])
+            again = ops.reshape(anew(queries, after=upstream), merged)
+            towards_keys = _whole(_from_queries(again, distant), met, like=position_keys)
+            found = ops.reshape(towards_queries, (*outer, rows, length, head_dim)), towards_keys
+            return found if starts is None else (*found, ops.zeros_like(starts))
+
+        return shift(ops.reshape(found, (*outer, rows, length, encodings)), first, keys=keys), gradient
+
+    if starts is None:
+        return custom_gradient(scores)(queries, position_keys)
+    # As a float, and not from the enclosing function: only so do both backends take it as an argument.
+    return custom_gradient(scores)(queries, position_keys, ops.cast(starts, "float32"))
 
 
 def _from_queries(of_queries: Any, weights: Any) -> Any:
     """[..., Q, d], summed by weights [..., Q, K] -> [..., K, d]."""
     return _transposed(fenced(ops.matmul(fenced(_transposed(of_queries)), weights)))
+
+
+def _slice(first: int, count: int, *, of: Any) -> slice:
+    """At most so many keys of [..., K, d] from the first on."""
+    length = ops.shape(of)[-2]
+    last = min(first + count, length)
+    return ALL if last - first == length else slice(first, last)
+
+
+def _part(keys: Any, part: slice, *, after: Any) -> Any:
+    """The part, for what comes after another array."""
+    return keys if part == ALL else anew(keys, after=after)[..., part, :]
+
+
+def _whole(keys: Any, part: slice, *, like: Any) -> Any:
+    """The part, between zeros where the others are."""
+    if part == ALL:
+        return keys
+    *outer, length, _ = ops.shape(like)
+    return ops.pad(keys, [*((0, 0) for _ in outer), (part.start, length - part.stop), (0, 0)])
 
 
 def _transposed(matrices: Any) -> Any:

@@ -5,7 +5,7 @@ Both streams share every weight. Source: Yang et al. 2019, section 2.2; referenc
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -14,6 +14,7 @@ from keras import ops
 from xlnet.model.attention import Biases, View, attend, from_heads, to_heads
 from xlnet.model.config import LAYER_NORM_EPSILON, ModelConfig
 from xlnet.model.dropout import Draws, Dropout
+from xlnet.model.gradients import anew, custom_gradient, gradient_of, in_turn
 from xlnet.model.positions import position_keys
 
 
@@ -158,15 +159,12 @@ class Block(keras.layers.Layer):
             views.append(query_view)
         joint = _joined(streams, axis=1)  # all that follows but the attention itself is done once for both
         queries = _parted(to_heads(joint, self._weight("rel_attn/q/kernel"), directions=self.directions), streams)
-        seen = self._join(
-            _joined(
-                [
-                    attend(own, keys, values, distant, biases, view=view, drop=drop)
-                    for own, view in zip(queries, views, strict=True)
-                ],
-                axis=3,
-            )
-        )
+        found: list[Any] = []
+        for own, view in zip(queries, views, strict=True):
+            if found and draws is not None:
+                found[-1], own = in_turn(found[-1], own)
+            found.append(attend(own, keys, values, distant, biases, view=view, drop=drop))
+        seen = self._join(_joined(found, axis=3))
         if query is not None and target_mask is not None:
             real = [ops.cast(target_mask, seen.dtype)]
             if content_wanted:
@@ -185,16 +183,42 @@ class Block(keras.layers.Layer):
         drop = Dropout(self.config.dropout, draws)
         stream = self._normalize("rel_attn", drop(seen) + stream)
         inner = ops.matmul(stream, self._weight("ff/layer_1/kernel")) + self._weight("ff/layer_1/bias")
-        by_tanh = self.config.activation == "gelu"
-        inner = ops.relu(inner) if self.config.activation == "relu" else ops.gelu(inner, approximate=by_tanh)
-        outer = ops.matmul(drop(inner), self._weight("ff/layer_2/kernel")) + self._weight("ff/layer_2/bias")
+        kernel = self._weight("ff/layer_2/kernel")
+        if drop.is_active:  # to draw its masks again takes 4 % of a step
+            outer = ops.matmul(drop(self._activated(inner)), kernel)
+        else:
+            outer = _product_again(self._activated, inner, kernel)
+        outer = outer + self._weight("ff/layer_2/bias")
         return self._normalize("ff", drop(outer) + stream)
+
+    def _activated(self, inner: Any) -> Any:
+        if self.config.activation == "relu":
+            return ops.relu(inner)
+        return ops.gelu(inner, approximate=self.config.activation == "gelu")
 
     def _join(self, heads: Any) -> Any:
         return from_heads(heads, self._weight("rel_attn/o/kernel"))
 
     def _normalize(self, part: str, hidden: Any) -> Any:
         return layer_norm(hidden, self._weight(f"{part}/LayerNorm/gamma"), self._weight(f"{part}/LayerNorm/beta"))
+
+
+def _product_again(of: Callable[[Any], Any], values: Any, kernel: Any) -> Any:
+    """of(values) [B, L, F] through a kernel [F, D] -> [B, L, D], of which only the values are kept for the gradient."""
+
+    @custom_gradient
+    def product(values: Any, kernel: Any) -> tuple[Any, Callable[[Any], Any]]:
+        rows, columns = kernel.shape
+
+        def gradient(upstream: Any) -> tuple[Any, Any]:
+            again = ops.reshape(of(anew(values, after=upstream)), (-1, rows))
+            towards_kernel = ops.matmul(ops.transpose(again), ops.reshape(upstream, (-1, columns)))
+            towards = ops.matmul(upstream, ops.transpose(kernel))
+            return gradient_of(of, anew(values, after=towards_kernel), towards), towards_kernel
+
+        return ops.matmul(of(values), kernel), gradient
+
+    return product(values, kernel)
 
 
 def _joined(parts: Sequence[Any], *, axis: int) -> Any:

@@ -36,13 +36,18 @@ class Dropout:
     rate: float
     draws: "Draws | keras.random.SeedGenerator | None"
 
+    @property
+    def is_active(self) -> bool:
+        """Whether anything is dropped out."""
+        return self.draws is not None and self.rate > 0
+
     def next_key(self) -> Any:
         """uint32 []: what the places of the next call's mask are mixed with; None where nothing is dropped out."""
-        return _key(self.draws) if self.draws is not None and self.rate else None
+        return _key(self.draws) if self.is_active else None
 
     def __call__(self, values: Any) -> Any:
         """Values of any shape, some of them dropped out."""
-        return dropout(values, self.rate, seed=self.draws) if self.draws is not None and self.rate else values
+        return dropout(values, self.rate, seed=self.draws) if self.is_active else values
 
 
 def dropout(values: Any, rate: float, *, seed: "keras.random.SeedGenerator | Draws") -> Any:

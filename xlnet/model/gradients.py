@@ -20,11 +20,22 @@ def custom_gradient(function: Callable[..., tuple[Any, Callable[[Any], Any]]]) -
         result, gradient = function(*arrays)
 
         def handed(*arguments: Any, upstream: Any = None) -> Any:
+            if isinstance(result, tuple):
+                return gradient(*(arguments[0] if isinstance(arguments[0], tuple | list) else arguments))
             return gradient(arguments[0] if upstream is None else upstream)
 
         return result, handed
 
-    return run
+    return lambda *arrays: run(*map(_value, arrays))
+
+
+def _value(array: Any) -> Any:
+    """The array, where a variable would be taken for one that the function uses beside its arguments."""
+    if keras.backend.backend() == "jax":
+        return array
+    import tensorflow as tf
+
+    return tf.identity(array)
 
 
 def fenced(values: Any) -> Any:
@@ -39,3 +50,41 @@ def fenced(values: Any) -> Any:
 
     (apart,) = xla.optimization_barrier(values)
     return apart
+
+
+def anew(values: Any, *, after: Any) -> Any:
+    """The values, from which XLA computes on a CPU once more what it computed before, after `after`: nothing is kept.
+
+    It would keep what it finds twice in a program; that nothing is added here it cannot know: zero times infinity.
+    """
+    if not frameworks.is_on_cpu():
+        return values
+    return values + ops.cast(ops.stop_gradient(ops.reshape(after, (-1,))[0]) * 0, values.dtype)
+
+
+@custom_gradient
+def in_turn(first: Any, second: Any) -> tuple[Any, Callable[..., Any]]:
+    """Both as they are, but what comes of the second comes after the first; for the gradient the other way round.
+
+    So what lies between is not there for both at once.
+    """
+
+    def gradient(towards_first: Any, towards_second: Any) -> tuple[Any, Any]:
+        return anew(towards_first, after=towards_second), towards_second
+
+    return (first, anew(second, after=first)), gradient
+
+
+def gradient_of(function: Callable[[Any], Any], values: Any, upstream: Any) -> Any:
+    """The gradient towards the values of one towards function(values)."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        _, back = jax.vjp(function, values)
+        return back(upstream)[0]
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        result = function(values)
+    return tape.gradient(result, values, upstream)

@@ -6,13 +6,11 @@ that one table and one projection of each half serve both directions. Source: Da
 appendix B; Yang et al. 2019, section 2.3; reference modeling.py, `relative_positional_encoding`, `rel_shift`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from keras import ops
 
 from xlnet import frameworks
-from xlnet.model.gradients import custom_gradient
 
 
 def distance_table(
@@ -37,42 +35,29 @@ def position_keys(sines: Any, cosines: Any, kernel: Any, *, directions: int) -> 
     return ops.transpose(ops.stack(keys), (2, 0, 1, 3))
 
 
-def shift(scores: Any, *, keys: Any) -> Any:
-    """[..., L, R] -> [..., L, keys]: row i starts at column L - i, the encoding of its distance to the first key."""
-    if not frameworks.is_on_cpu():
+def shift(scores: Any, starts: Any = None, *, keys: Any) -> Any:
+    """[..., L, R] -> [..., L, keys]: each row from a column on, the encoding of its distance to the first key.
+
+    starts: the columns, int [X, C, L] for scores [H, X, C, L, R]; None: those of the positions 0, 1, 2, ..., L - i.
+    """
+    if starts is None:
         return _slid(scores, keys)
-    length, encodings = ops.shape(scores)[-2:]
-
-    @custom_gradient
-    def slide(values: Any) -> tuple[Any, Callable[[Any], Any]]:
-        def gradient(upstream: Any) -> Any:
-            # The gradient that a framework derives is a pad, into which XLA would put all that leads to it, the masks
-            # of dropout with it, to be computed again for each of R columns; and it divides for each.
-            return _spread(upstream, (length - ops.arange(length, dtype="int32"))[:, None], encodings)
-
-        return _slid(values, keys), gradient
-
-    return slide(scores)
+    ahead = ops.arange(keys, dtype="int32") + starts[..., None]
+    return _gather(scores, ops.minimum(ahead, ops.shape(scores)[-1] - 1))
 
 
-def shift_from(scores: Any, starts: Any, *, keys: int) -> Any:
-    """[H, X, C, T, R] -> [H, X, C, T, keys]: row t begins at column `starts` (int [X, C, T])."""
-
-    encodings = ops.shape(scores)[-1]
-
-    @custom_gradient
-    def select(values: Any, first: Any) -> tuple[Any, Callable[[Any], Any]]:
-        first = ops.cast(first, "int32")[..., None]
-
-        def gradient(upstream: Any) -> tuple[Any, Any]:
-            # Reading back is a gather too: the scatter that a framework would derive runs one element at a time.
-            return _spread(upstream, first, encodings), ops.zeros_like(first[..., 0], "float32")
-
-        ahead = ops.arange(keys, dtype="int32") + first
-        return _gather(values, ops.minimum(ahead, encodings - 1)), gradient
-
-    # As a float, and not from the enclosing function: only so do both backends take it as an argument.
-    return select(scores, ops.cast(starts, "float32"))
+def unshift(scores: Any, starts: Any = None, *, encodings: Any) -> Any:
+    """[..., L, keys] -> [..., L, R]: what the gradient of `shift` is: each row from its column on, between zeros."""
+    length, keys = ops.shape(scores)[-2:]
+    if starts is None:
+        if not frameworks.is_on_cpu():
+            return _unslid(scores, encodings)
+        starts = length - ops.arange(length, dtype="int32")
+    # A gather: the scatter that a framework would derive runs one element at a time. And not the pad, into which XLA
+    # puts all that leads to it, the masks of dropout with it, to be computed again for each of R columns.
+    back = ops.arange(encodings, dtype="int32") - starts[..., None]
+    inside = ops.logical_and(back >= 0, back < keys)
+    return ops.where(inside, _gather(scores, ops.clip(back, 0, keys - 1)), 0)
 
 
 def _slid(scores: Any, keys: Any) -> Any:
@@ -81,12 +66,11 @@ def _slid(scores: Any, keys: Any) -> Any:
     return ops.reshape(flat, (*outer, length, encodings - 1))[..., :keys]
 
 
-def _spread(values: Any, first: Any, encodings: int) -> Any:
-    """[..., L, keys] -> [..., L, R]: each row from the column `first` on (int [..., L, 1]), between zeros."""
-    keys = ops.shape(values)[-1]
-    back = ops.arange(encodings, dtype="int32") - first
-    inside = ops.logical_and(back >= 0, back < keys)
-    return ops.where(inside, _gather(values, ops.clip(back, 0, keys - 1)), 0)
+def _unslid(scores: Any, encodings: Any) -> Any:
+    *outer, length, keys = ops.shape(scores)
+    still = [(0, 0)] * len(outer)
+    flat = ops.reshape(ops.pad(scores, [*still, (0, 0), (0, encodings - 1 - keys)]), (*outer, length * (encodings - 1)))
+    return ops.reshape(ops.pad(flat, [*still, (length, 0)]), (*outer, length, encodings))
 
 
 def _gather(values: Any, columns: Any) -> Any:
