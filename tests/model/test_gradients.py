@@ -4,8 +4,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from xlnet.model.block import _product_again
-from xlnet.model.gradients import in_turn
+from xlnet.model.gradients import _one_then_other, product_again
 
 RANDOM = np.random.default_rng(0)
 VALUES = tf.constant(RANDOM.standard_normal((2, 3, 8)), "float32")
@@ -13,7 +12,7 @@ KERNEL = tf.constant(RANDOM.standard_normal((8, 4)), "float32")
 
 
 def again(values, kernel):
-    return _product_again(ops.tanh, values, kernel)
+    return product_again(ops.tanh, values, kernel)
 
 
 def plain(values, kernel):
@@ -47,7 +46,7 @@ def test_xla_computes_again_what_is_not_to_be_kept():
 def test_turns_change_neither_values_nor_gradients():
     with tf.GradientTape() as tape:
         tape.watch([VALUES, KERNEL])
-        first, second = in_turn(VALUES, KERNEL)
+        first, second = _one_then_other(VALUES, KERNEL)
         loss = tf.reduce_sum(first**2) + tf.reduce_sum(second**3)
     np.testing.assert_array_equal(first, VALUES)
     np.testing.assert_array_equal(second, KERNEL)

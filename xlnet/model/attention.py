@@ -95,24 +95,22 @@ def attend(
     if view.blocks is None:
         return _found(queries, keys, values, position_keys, biases, view=view, drop=drop)
     length = ops.shape(queries)[-2]
-    found: list[Any] = []
-    for block in view.blocks:
-        own = queries[..., block.first : block.last, :]
-        if found and drop.draws is not None:
-            found[-1], own = in_turn(found[-1], own)
-        found.append(
-            _found(
-                own,
-                keys,
-                values,
-                position_keys,
-                biases,
-                view=view.of(block),
-                drop=drop,
-                seen=_slice(0, block.keys, of=keys),
-                met=_slice(length - block.last, block.distances, of=position_keys),
-            )
+
+    def found_by(own: Any, block: Block) -> Any:
+        return _found(
+            own,
+            keys,
+            values,
+            position_keys,
+            biases,
+            view=view.of(block),
+            drop=drop,
+            seen=_slice(0, block.keys, of=keys),
+            met=_slice(length - block.last, block.distances, of=position_keys),
         )
+
+    parts = (queries[..., block.first : block.last, :] for block in view.blocks)
+    found = in_turn(found_by, parts, view.blocks, training=drop.draws is not None)
     return ops.concatenate(found, axis=-2)
 
 
@@ -221,7 +219,8 @@ def _by_distance(queries: Any, position_keys: Any, starts: Any, *, met: slice, k
 
         def gradient(upstream: Any) -> tuple[Any, ...]:
             distant = ops.reshape(unshift(upstream, first, encodings=encodings), (*merged[:-1], encodings))
-            towards_queries = ops.matmul(distant, anew(position_keys, after=upstream)[..., met, :])
+            distances = anew(position_keys, after=upstream)[..., met, :]  # all of them too: else kept in two layouts
+            towards_queries = ops.matmul(distant, distances)
             again = ops.reshape(anew(queries, after=upstream), merged)
             towards_keys = _whole(_from_queries(again, distant), met, like=position_keys)
             found = ops.reshape(towards_queries, (*outer, rows, length, head_dim)), towards_keys

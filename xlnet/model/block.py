@@ -5,7 +5,7 @@ Both streams share every weight. Source: Yang et al. 2019, section 2.2; referenc
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,7 +14,7 @@ from keras import ops
 from xlnet.model.attention import Biases, View, attend, from_heads, to_heads
 from xlnet.model.config import LAYER_NORM_EPSILON, ModelConfig
 from xlnet.model.dropout import Draws, Dropout
-from xlnet.model.gradients import anew, custom_gradient, gradient_of, in_turn
+from xlnet.model.gradients import in_turn, product_again
 from xlnet.model.positions import position_keys
 
 
@@ -159,11 +159,11 @@ class Block(keras.layers.Layer):
             views.append(query_view)
         joint = _joined(streams, axis=1)  # all that follows but the attention itself is done once for both
         queries = _parted(to_heads(joint, self._weight("rel_attn/q/kernel"), directions=self.directions), streams)
-        found: list[Any] = []
-        for own, view in zip(queries, views, strict=True):
-            if found and draws is not None:
-                found[-1], own = in_turn(found[-1], own)
-            found.append(attend(own, keys, values, distant, biases, view=view, drop=drop))
+
+        def found_by(own: Any, view: View) -> Any:
+            return attend(own, keys, values, distant, biases, view=view, drop=drop)
+
+        found = in_turn(found_by, queries, views, training=draws is not None)
         seen = self._join(_joined(found, axis=3))
         if query is not None and target_mask is not None:
             real = [ops.cast(target_mask, seen.dtype)]
@@ -187,7 +187,7 @@ class Block(keras.layers.Layer):
         if drop.is_active:  # to draw its masks again takes 4 % of a step
             outer = ops.matmul(drop(self._activated(inner)), kernel)
         else:
-            outer = _product_again(self._activated, inner, kernel)
+            outer = product_again(self._activated, inner, kernel)
         outer = outer + self._weight("ff/layer_2/bias")
         return self._normalize("ff", drop(outer) + stream)
 
@@ -201,24 +201,6 @@ class Block(keras.layers.Layer):
 
     def _normalize(self, part: str, hidden: Any) -> Any:
         return layer_norm(hidden, self._weight(f"{part}/LayerNorm/gamma"), self._weight(f"{part}/LayerNorm/beta"))
-
-
-def _product_again(of: Callable[[Any], Any], values: Any, kernel: Any) -> Any:
-    """of(values) [B, L, F] through a kernel [F, D] -> [B, L, D], of which only the values are kept for the gradient."""
-
-    @custom_gradient
-    def product(values: Any, kernel: Any) -> tuple[Any, Callable[[Any], Any]]:
-        rows, columns = kernel.shape
-
-        def gradient(upstream: Any) -> tuple[Any, Any]:
-            again = ops.reshape(of(anew(values, after=upstream)), (-1, rows))
-            towards_kernel = ops.matmul(ops.transpose(again), ops.reshape(upstream, (-1, columns)))
-            towards = ops.matmul(upstream, ops.transpose(kernel))
-            return gradient_of(of, anew(values, after=towards_kernel), towards), towards_kernel
-
-        return ops.matmul(of(values), kernel), gradient
-
-    return product(values, kernel)
 
 
 def _joined(parts: Sequence[Any], *, axis: int) -> Any:

@@ -1,6 +1,6 @@
 """Gradients of our own, where the one that a framework derives is slow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -62,12 +62,24 @@ def anew(values: Any, *, after: Any) -> Any:
     return values + ops.cast(ops.stop_gradient(ops.reshape(after, (-1,))[0]) * 0, values.dtype)
 
 
-@custom_gradient
-def in_turn(first: Any, second: Any) -> tuple[Any, Callable[..., Any]]:
-    """Both as they are, but what comes of the second comes after the first; for the gradient the other way round.
+def in_turn(
+    function: Callable[[Any, Any], Any], arrays: Iterable[Any], about: Iterable[Any], *, training: bool
+) -> list[Any]:
+    """function(array, what is about it) of each; in training one after the other, backwards for the gradient.
 
-    So what lies between is not there for both at once.
+    So what lies between is there for one of them at a time.
     """
+    found: list[Any] = []
+    for array, known in zip(arrays, about, strict=True):
+        if found and training:
+            found[-1], array = _one_then_other(found[-1], array)
+        found.append(function(array, known))
+    return found
+
+
+@custom_gradient
+def _one_then_other(first: Any, second: Any) -> tuple[Any, Callable[..., Any]]:
+    """Both as they are, but what comes of the second comes after the first; for the gradient the other way round."""
 
     def gradient(towards_first: Any, towards_second: Any) -> tuple[Any, Any]:
         return anew(towards_first, after=towards_second), towards_second
@@ -75,7 +87,25 @@ def in_turn(first: Any, second: Any) -> tuple[Any, Callable[..., Any]]:
     return (first, anew(second, after=first)), gradient
 
 
-def gradient_of(function: Callable[[Any], Any], values: Any, upstream: Any) -> Any:
+def product_again(of: Callable[[Any], Any], values: Any, kernel: Any) -> Any:
+    """of(values) [B, L, F] through a kernel [F, D] -> [B, L, D], of which only the values are kept for the gradient."""
+
+    @custom_gradient
+    def product(values: Any, kernel: Any) -> tuple[Any, Callable[[Any], Any]]:
+        rows, columns = kernel.shape
+
+        def gradient(upstream: Any) -> tuple[Any, Any]:
+            again = ops.reshape(of(anew(values, after=upstream)), (-1, rows))
+            towards_kernel = ops.matmul(ops.transpose(again), ops.reshape(upstream, (-1, columns)))
+            towards = ops.matmul(upstream, ops.transpose(kernel))
+            return _gradient_of(of, anew(values, after=towards_kernel), towards), towards_kernel
+
+        return ops.matmul(of(values), kernel), gradient
+
+    return product(values, kernel)
+
+
+def _gradient_of(function: Callable[[Any], Any], values: Any, upstream: Any) -> Any:
     """The gradient towards the values of one towards function(values)."""
     if keras.backend.backend() == "jax":
         import jax
