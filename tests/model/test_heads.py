@@ -1,10 +1,13 @@
 """Summaries and classifiers against the reference's recorded runs."""
 
 import dataclasses
+import functools
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -14,6 +17,7 @@ from xlnet.model.checkpoints import load_config, load_weights, reference_variabl
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import SequenceClassifier, SequenceSummary
 from xlnet.model.multiple_choice import MultipleChoice
+from xlnet.model.span_answerer import SpanAnswerer
 from xlnet.model.token_classifier import TokenClassifier
 
 HEADS: dict[str, dict[str, Any]] = {
@@ -23,6 +27,7 @@ HEADS: dict[str, dict[str, Any]] = {
     "reg_first": {"classes": None, "summary": "first"},
     "race": {},
 }
+RANDOM = keras.random.SeedGenerator(0)
 
 
 @pytest.mark.parametrize("model", ["tiny_a", "tiny_b"])
@@ -33,7 +38,7 @@ def test_summaries_are_as_recorded(
     case: Any, compiled: Any, model: str, kind: str, summary: str, projection: bool
 ) -> None:
     recorded = case(f"model_{model}_finetune_{kind}.npz")
-    layer = SequenceSummary(recorded.config, summary=summary, projection=projection)
+    layer = SequenceSummary(recorded.config, summary=summary, projection=projection, random=RANDOM)
     for name, variable in layer.reference_variables().items():
         variable.assign(recorded.arrays[f"var/{name}"])
     hidden, padding = recorded.time_major("out/output"), recorded.batch_major("in/input_mask")
@@ -95,7 +100,7 @@ def _compare(found: dict[str, np.ndarray], recorded: Any) -> int:
 def test_unknown_summaries_and_too_few_classes_are_refused() -> None:
     config = ModelConfig(vocab_size=50, layers=1, model_dim=16, heads=2, head_dim=8, feedforward_dim=32)
     with pytest.raises(UserError, match="'max'; choose one of last, first, mean, attn"):
-        SequenceSummary(config, summary="max")
+        SequenceSummary(config, summary="max", random=RANDOM)
     with pytest.raises(UserError, match="1 classes were given"):
         SequenceClassifier(config, classes=1)
 
@@ -133,3 +138,28 @@ def test_every_piece_gets_the_same_label_wherever_the_padding_ends(compiled: Any
     np.testing.assert_allclose(found[:, 4:], narrow, atol=1e-5)
     with pytest.raises(UserError, match="1 labels were given"):
         TokenClassifier(SMALL, classes=1)
+
+
+MODELS: dict[str, Callable[..., Any]] = {
+    "sentences": functools.partial(SequenceClassifier, classes=3, summary="attn"),
+    "options": MultipleChoice,
+    "pieces": functools.partial(TokenClassifier, classes=3),
+    "spans": SpanAnswerer,
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_weights_follow_from_the_seed_alone_and_are_all_drawn_apart(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(seed: int) -> dict[str, np.ndarray]:
+        named = reference_variables(MODELS[kind](SMALL, seed=seed))
+        return {name: ops.convert_to_numpy(variable) for name, variable in named.items()}
+
+    monkeypatch.setattr(random, "randint", lambda *_: pytest.fail("drawn from the process's generator, not the seed"))
+    weights, again, others = made(1), made(1), made(2)
+    for name, values in weights.items():
+        np.testing.assert_array_equal(again[name], values, err_msg=name)
+    drawn = {name: values for name, values in weights.items() if values.std()}
+    assert all((others[name] != values).any() for name, values in drawn.items())
+    first = [values.flat[0] for values in drawn.values()]
+    assert len(drawn) > 10
+    assert len(set(first)) == len(first)

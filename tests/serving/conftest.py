@@ -1,6 +1,5 @@
 """Small models with random weights."""
 
-import keras
 import pytest
 
 from xlnet.model.backbone import Backbone
@@ -22,7 +21,6 @@ def saved(tmp_path_factory, golden, tiny):
     """Makes a model directory with random weights, by its head."""
 
     def save(head, config=tiny):
-        keras.utils.set_random_seed(0)
         model = Backbone(config) if head is None else registry.from_head(head, where="head").model(config)
         directory = str(tmp_path_factory.mktemp("model") / "model")
         save_model(

@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import keras
 import pytest
 
 from xlnet import cli
@@ -111,7 +110,6 @@ def saved(tmp_path_factory, vocabulary):
         save_model(place, model, config=TINY, vocabulary=vocabulary, text=text, head=head, provenance={})
         return place
 
-    keras.utils.set_random_seed(0)
     summary = {"summary": "last", "projection": True}
     columns = {"text": "text", "pair": None, "label": "label", "header": None}
     return {

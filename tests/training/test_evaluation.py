@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 
@@ -34,7 +33,6 @@ WORDS = ["the", "of", "and", "water", "pond", "house", "day", "man", "night", "l
 
 
 def write_model(directory, vocabulary, head):
-    keras.utils.set_random_seed(1)
     save_model(
         directory,
         registry.from_head(head, where="head").model(TINY) if head else Backbone(TINY),

@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -56,7 +55,6 @@ def trained(steps: int = 2, **changed: Any) -> tuple[Any, dict[str, np.ndarray],
     settings = dataclasses.replace(SETTINGS, **changed)
     task = Classification(HEAD)
     policy = settings.precision if settings.precision == "float32" else f"mixed_{settings.precision}"
-    keras.utils.set_random_seed(1)
     model = task.model(TINY, seed=1, dtype=policy)
     model.backbone.remat = settings.remat
     choose_trained(model.backbone, settings)
@@ -128,7 +126,6 @@ def test_lora_moves_its_kernels_by_a_product_of_its_rank_and_merges_into_the_sam
         assert values[1] > 1e-5 > values[2], name
     inputs = made().inputs
     merged = ops.convert_to_numpy(model(inputs))
-    keras.utils.set_random_seed(1)
     loaded = Classification(HEAD).model(TINY, seed=2)
     from xlnet.model.checkpoints import reference_variables
 

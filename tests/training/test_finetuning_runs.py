@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,25 @@ def test_a_run_on_gs_that_dies_after_a_checkpoint_ends_as_one_that_does_not(
     assert done["best_step"] == storage.read_json(str(whole / "summary.json"))["best_step"]
     weights = [storage.read_bytes(storage.join(str(place), "model/model.safetensors")) for place in (whole, output)]
     assert weights[0] == weights[1]
+
+
+def test_nothing_that_another_thread_draws_changes_a_run(folder, whole, tmp_path, monkeypatch):
+    """Clients of buckets draw, for how long they wait before they ask again."""
+    is_done = threading.Event()
+
+    def draw():
+        while not is_done.is_set():
+            random.random()
+
+    monkeypatch.setattr(random, "randint", lambda *_: pytest.fail("a seed is drawn from the process's generator"))
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        run(folder, tmp_path / "out")
+    finally:
+        is_done.set()
+        thread.join()
+    assert_same(whole, tmp_path / "out")
 
 
 def test_sigterm_saves_and_the_same_command_goes_on(folder, whole, tmp_path, monkeypatch):

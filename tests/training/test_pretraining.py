@@ -1,4 +1,5 @@
 import json
+import random
 import shutil
 from pathlib import Path
 
@@ -59,6 +60,11 @@ def test_learning_happens(finished):
     losses = [loss for loss in losses if loss is not None]
     assert losses[-1] < losses[0] - 0.3
     assert summary["unigram_loss_own"] < summary["unigram_loss"] < np.log(500)
+
+
+def test_nothing_is_drawn_from_the_process_for_which_others_draw_too(small_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(random, "randint", lambda *_: pytest.fail("a seed is drawn from the process's generator"))
+    pretrain(data=small_data, output=str(tmp_path / "run"), settings=changed(steps=2), model=MODEL)
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(finished, small_data, held_out_data, tmp_path):

@@ -64,10 +64,9 @@ def trainer(
     remat: bool = False,
     objective: str = "permutation",
 ) -> Pretrainer:
-    keras.utils.set_random_seed(1)
     config = dataclasses.replace(CONFIG, dropout=rate, attention_dropout=rate)
     config = fit(config, objective=objective, memory_length=12)
-    backbone = Backbone(config, bidirectional=True, dtype=dtype, remat=remat)
+    backbone = Backbone(config, bidirectional=True, seed=1, dtype=dtype, remat=remat)
     head = LanguageModelHead(backbone)
     about = {"corpus": CORPUS, "objective": objective, "rows": ROWS, "memory_length": 12}
     model = Pretrainer(backbone, head, **about, parts=parts)

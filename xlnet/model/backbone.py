@@ -34,7 +34,8 @@ class Backbone(keras.layers.Layer):
     """XLNet without a head. All weights exist from construction.
 
     `remat`: in training, keep only each layer's input and compute the layer again for the gradient; a third slower,
-    for models that do not fit otherwise. `seed` fixes the initial weights and the dropout.
+    for models that do not fit otherwise. `seed` fixes the initial weights and the dropout, those of a head too, which
+    draws from `random`: nothing that a process draws elsewhere changes them.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Backbone(keras.layers.Layer):
         *,
         bidirectional: bool = False,
         remat: bool = False,
-        seed: int | None = None,
+        seed: int = 0,
         name: str = "transformer",
         **options: Any,
     ) -> None:
@@ -79,8 +80,12 @@ class Backbone(keras.layers.Layer):
         self.built = True
 
     def _add(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
-        normal = keras.initializers.RandomNormal(stddev=self.config.initializer_stddev, seed=self.random)
-        return self.add_weight(name=name, shape=shape, initializer=normal)
+        return self.add_weight(name=name, shape=shape, initializer=self.initializer)
+
+    @property
+    def initializer(self) -> keras.initializers.Initializer:
+        """Of kernels, those of a head too."""
+        return keras.initializers.RandomNormal(stddev=self.config.initializer_stddev, seed=self.random)
 
     def reference_variables(self) -> dict[str, keras.Variable]:
         """The weights under the reference's variable names."""

@@ -65,15 +65,14 @@ class SequenceSummary(keras.layers.Layer):
         *,
         summary: str = "last",
         projection: bool = True,
-        seed: int | None = None,
+        random: keras.random.SeedGenerator,
         name: str = "summary",
         **options: Any,
     ) -> None:
         super().__init__(name=name, **options)
         if summary not in SUMMARIES:
             raise UserError(f"summary is {summary!r}; choose one of {', '.join(SUMMARIES)}")
-        self.config, self.summary, self.projection = config, summary, projection
-        self.random = keras.random.SeedGenerator(seed, name=f"{name}_random")  # the name is its key in a checkpoint
+        self.config, self.summary, self.projection, self.random = config, summary, projection, random
         self._named: dict[str, keras.Variable] = {}
         self.build()
 
@@ -149,7 +148,7 @@ class SequenceClassifier(keras.Model):
         classes: int | None,
         summary: str = "last",
         projection: bool = True,
-        seed: int | None = None,
+        seed: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -159,11 +158,11 @@ class SequenceClassifier(keras.Model):
         self.backbone = Backbone(config, seed=seed, dtype=self.dtype_policy)
         self.backbone.mask_embedding.trainable = False  # nothing reads it outside pretraining
         self.summary = SequenceSummary(
-            config, summary=summary, projection=projection, seed=seed, dtype=self.dtype_policy
+            config, summary=summary, projection=projection, random=self.backbone.random, dtype=self.dtype_policy
         )
         self.logit = keras.layers.Dense(
             classes or 1,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=config.initializer_stddev, seed=seed),
+            kernel_initializer=self.backbone.initializer,
             dtype=self.dtype_policy,
             name="logit",
         )

@@ -28,7 +28,7 @@ class MultipleChoice(keras.Model):
         *,
         summary: str = "last",
         projection: bool = True,
-        seed: int | None = None,
+        seed: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -36,11 +36,11 @@ class MultipleChoice(keras.Model):
         self.backbone = Backbone(config, seed=seed, dtype=self.dtype_policy)
         self.backbone.mask_embedding.trainable = False  # nothing reads it outside pretraining
         self.summary = SequenceSummary(
-            config, summary=summary, projection=projection, seed=seed, dtype=self.dtype_policy
+            config, summary=summary, projection=projection, random=self.backbone.random, dtype=self.dtype_policy
         )
         self.logit = keras.layers.Dense(
             1,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=config.initializer_stddev, seed=seed),
+            kernel_initializer=self.backbone.initializer,
             dtype=self.dtype_policy,
             name="logits",
         )

@@ -21,10 +21,11 @@ IMPOSSIBLE = "impossible"
 class SpanHead(keras.layers.Layer):
     """Scores of starts, of ends given a start, and of there being no answer."""
 
-    def __init__(self, config: ModelConfig, *, seed: int | None = None, name: str = "span", **options: Any) -> None:
+    def __init__(
+        self, config: ModelConfig, *, random: keras.random.SeedGenerator, name: str = "span", **options: Any
+    ) -> None:
         super().__init__(name=name, **options)
-        self.config = config
-        self.random = keras.random.SeedGenerator(seed, name=f"{name}_random")
+        self.config, self.random = config, random
         self._named: dict[str, keras.Variable] = {}
         self.build()
 
@@ -95,7 +96,7 @@ class SpanAnswerer(keras.Model):
     """
 
     def __init__(
-        self, config: ModelConfig, *, start_top: int = 5, end_top: int = 5, seed: int | None = None, **options: Any
+        self, config: ModelConfig, *, start_top: int = 5, end_top: int = 5, seed: int = 0, **options: Any
     ) -> None:
         super().__init__(**options)
         if start_top < 1 or end_top < 1:
@@ -103,7 +104,7 @@ class SpanAnswerer(keras.Model):
         self.config, self.start_top, self.end_top = config, start_top, end_top
         self.backbone = Backbone(config, seed=seed, dtype=self.dtype_policy)
         self.backbone.mask_embedding.trainable = False  # nothing reads it outside pretraining
-        self.head = SpanHead(config, seed=seed, dtype=self.dtype_policy)
+        self.head = SpanHead(config, random=self.backbone.random, dtype=self.dtype_policy)
 
     def call(self, inputs: dict[str, Any], *, training: bool | None = None) -> dict[str, Any]:
         """See the class."""

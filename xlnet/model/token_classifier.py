@@ -20,7 +20,7 @@ class TokenClassifier(keras.Model):
     padding may be left out); its output float32 logits [B, L, classes].
     """
 
-    def __init__(self, config: ModelConfig, *, classes: int, seed: int | None = None, **options: Any) -> None:
+    def __init__(self, config: ModelConfig, *, classes: int, seed: int = 0, **options: Any) -> None:
         super().__init__(**options)
         if classes < 2:
             raise UserError(f"{classes} labels were given; a classifier of pieces needs at least 2")
@@ -29,7 +29,7 @@ class TokenClassifier(keras.Model):
         self.backbone.mask_embedding.trainable = False  # nothing reads it outside pretraining
         self.logit = keras.layers.Dense(
             classes,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=config.initializer_stddev, seed=seed),
+            kernel_initializer=self.backbone.initializer,
             dtype=self.dtype_policy,
             name="logit",
         )

@@ -21,7 +21,9 @@ def build_trainer(
 ) -> Pretrainer:
     """A trainer that is ready for `fit`. `init`: a model directory or a reference checkpoint to begin from."""
     policy = settings.precision if settings.precision == "float32" else f"mixed_{settings.precision}"
-    backbone = Backbone(config, bidirectional=corpus.bidirectional, remat=settings.remat, dtype=policy)
+    backbone = Backbone(
+        config, bidirectional=corpus.bidirectional, remat=settings.remat, seed=settings.seed, dtype=policy
+    )
     trainer = Pretrainer(
         backbone,
         LanguageModelHead(backbone),

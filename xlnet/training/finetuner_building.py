@@ -20,7 +20,7 @@ def build_predictor(task: Task, source: Start, *, settings: FinetuningSettings) 
     if settings.dropout is not None:
         config = dataclasses.replace(config, dropout=settings.dropout, attention_dropout=settings.dropout)
     policy = settings.precision if settings.precision == "float32" else f"mixed_{settings.precision}"
-    model = task.model(config, dtype=policy)
+    model = task.model(config, seed=settings.seed, dtype=policy)
     model.backbone.remat = settings.remat
     fresh = sorted(checkpoints.reference_variables(model))
     if source.weights is not None:

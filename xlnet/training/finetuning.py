@@ -7,8 +7,6 @@ import dataclasses
 import math
 from typing import Any
 
-import keras
-
 from xlnet import __version__, storage
 from xlnet.errors import require
 from xlnet.model import checkpoints
@@ -58,7 +56,6 @@ def finetune(
     data = Data.read(train, dev, settings=settings)
     source = start(init, model_config=model_config, vocabulary=vocabulary, text=text)
     source = dataclasses.replace(source, weights=None) if fresh else source
-    keras.utils.set_random_seed(settings.seed)
     predictor, fresh_weights = build_predictor(data.task, source, settings=settings)
     rows = TrainingRows(data.task, predictor.features(data.train), settings=settings)
     trainer = build_finetuner(predictor, settings=settings, steps=rows.steps)

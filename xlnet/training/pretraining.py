@@ -69,7 +69,6 @@ def _pretrain(
     config = objectives.fit(model, objective=settings.objective, memory_length=settings.memory_length)
     config = dataclasses.replace(config, vocab_size=train.manifest.vocabulary["size"])
     fixed = run_identity.fixed_by(settings, config=config, data=train)
-    keras.utils.set_random_seed(settings.seed)
     trainer = build_trainer(settings, config=config, corpus=train.corpus, devices=devices, init=init)
     held_out = None if validation is None else _held_out(validation, trainer, data=train, devices=devices)
     keep = Keep(settings.keep_checkpoints, every=settings.keep_interval)
