@@ -59,3 +59,15 @@ def test_no_folder_no_cache(environment, said, tmp_path):
     compilation_cache.use()
     assert "TF_XLA_FLAGS" not in os.environ
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+
+
+def test_what_is_compiled_for_one_core_is_not_run_on_more(environment):
+    of_all = compilation_cache.folder()
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) == 1:
+        pytest.skip("this machine has one core")
+    os.sched_setaffinity(0, cores[:1])
+    try:
+        assert compilation_cache.folder() != of_all
+    finally:
+        os.sched_setaffinity(0, cores)

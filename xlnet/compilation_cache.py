@@ -1,7 +1,8 @@
 """Compiled steps kept on the disk, so that a run that starts again does not wait for its compiler again.
 
 XLA's own caches, of TensorFlow and of JAX, told by environment variables before either is imported. Their keys are made
-of the program, the device and the versions; processors of unlike instructions get folders of their own.
+of the program, the device and the versions; processors of unlike instructions or number get folders of their own, as
+what was compiled for one core runs on one core.
 """
 
 import hashlib
@@ -40,8 +41,8 @@ def folder() -> str | None:
 
 
 def _processor() -> str:
-    """A name for processors with the same instructions."""
-    kinds = {platform.machine()}
+    """A name for so many processors with the same instructions."""
+    kinds = {platform.machine(), f"{len(os.sched_getaffinity(0))} cores"}
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             kinds |= {line.strip() for line in lines if line.startswith(("flags", "Features", "model name"))}

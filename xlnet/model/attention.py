@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from xlnet.model import sums
 from xlnet.model.dropout import Dropout
 from xlnet.model.gradients import anew, custom_gradient, fenced, in_turn
 from xlnet.model.positions import shift, unshift
@@ -129,7 +130,7 @@ def _found(
     """`seen`: of the keys and values, `met`: of the distances, those that the queries are given."""
     count = ops.shape(keys)[-2] if seen.stop is None else seen.stop
     bias = pair_bias(queries, position_keys, biases=biases, view=view, keys=count, met=met)
-    content = _biased(queries, biases.content) * ops.shape(queries)[-1] ** -0.5
+    content = _biased(queries, biases.content)
     if keras.backend.backend() == "jax":
         from xlnet.model import fused_attention
 
@@ -151,13 +152,10 @@ def pair_bias(queries: Any, position_keys: Any, *, biases: Biases, view: View, k
     The score of "the same segment" is the same for all keys of a query, which a softmax does not see, so only the
     contrast of the two segment keys is added.
     """
-    scale = ops.shape(queries)[-1] ** -0.5
-    bias = _by_distance(_biased(queries, biases.position) * scale, position_keys, view.starts, met=met, keys=keys)
+    bias = _by_distance(_biased(queries, biases.position), position_keys, view.starts, met=met, keys=keys)
     if view.other_segment is None:
         return bias
-    contrast = biases.segment_contrast[..., None, None, None, :] * scale
-    other = ops.sum(_biased(queries, biases.segment) * contrast, axis=-1, keepdims=True)
-    return bias + ops.where(view.other_segment, other, 0)
+    return bias + _where(view.other_segment, _contrasted(queries, biases.segment, biases.segment_contrast))
 
 
 def weigh(scores: Any, values: Any, *, drop: Callable[[Any], Any], seen: slice = ALL) -> Any:
@@ -263,5 +261,44 @@ def _transposed(matrices: Any) -> Any:
     return ops.swapaxes(matrices, -1, -2)
 
 
-def _biased(queries: Any, bias: Any) -> Any:
-    return queries + bias[..., None, None, None, :]
+@custom_gradient
+def _biased(queries: Any, bias: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Queries [H, X, C, Q, d] and what is added to each, [H, d], in the scale of scores."""
+    scale = queries.shape[-1] ** -0.5
+
+    def gradient(upstream: Any) -> tuple[Any, Any]:
+        return upstream * scale, sums.of_positions(upstream, like=bias) * scale
+
+    return (queries + bias[..., None, None, None, :]) * scale, gradient
+
+
+def _where(chosen: Any, values: Any) -> Any:
+    """Values [H, X, C, Q, 1] for the pairs that are chosen, bool [X, C, Q, K], and 0 -> [H, X, C, Q, K]."""
+    if keras.backend.backend() == "jax":  # where a gradient of ours may not close over what is chosen
+        return ops.where(chosen, values, 0)
+
+    @custom_gradient
+    def found(values: Any) -> tuple[Any, Callable[[Any], Any]]:
+        return ops.where(chosen, values, 0), lambda upstream: sums.of_rows(ops.where(chosen, upstream, 0))
+
+    return found(values)
+
+
+@custom_gradient
+def _contrasted(queries: Any, bias: Any, contrast: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Queries [H, X, C, Q, d], with a bias [H, d], by a key [H, d], in the scale of scores -> [H, X, C, Q, 1]."""
+    scale = queries.shape[-1] ** -0.5
+    heads = bias.shape[:-1]
+
+    def flat(values: Any) -> Any:
+        return ops.reshape(values, (*heads, -1, ops.shape(values)[-1]))
+
+    def gradient(upstream: Any) -> tuple[Any, Any, Any]:
+        above = flat(upstream) * scale
+        total = ops.sum(above, axis=-2)
+        of_queries = ops.matmul(_transposed(above), flat(anew(queries, after=upstream)))
+        towards = ops.reshape(above * contrast[..., None, :], ops.shape(queries))
+        return towards, total * contrast, ops.reshape(of_queries, bias.shape) + total * bias
+
+    found = ops.matmul(flat(queries) + bias[..., None, :], contrast[..., None]) * scale
+    return ops.reshape(found, (*ops.shape(queries)[:-1], 1)), gradient

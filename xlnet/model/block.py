@@ -12,9 +12,10 @@ import keras
 from keras import ops
 
 from xlnet.model.attention import Biases, View, attend, from_heads, to_heads
-from xlnet.model.config import LAYER_NORM_EPSILON, ModelConfig
+from xlnet.model.config import ModelConfig
 from xlnet.model.dropout import Draws, Dropout
 from xlnet.model.gradients import in_turn, product_again
+from xlnet.model.layer_norm import layer_norm
 from xlnet.model.positions import position_keys
 
 
@@ -213,12 +214,3 @@ def _parted(whole: Any, streams: Sequence[Any], *, axis: int = 3) -> list[Any]:
         return [whole]
     first = ops.shape(streams[0])[1]
     return ops.split(whole, [first], axis=axis)
-
-
-def layer_norm(hidden: Any, gamma: Any, beta: Any) -> Any:
-    """Layer normalisation over the last axis, in float32, with the reference's epsilon."""
-    wide = ops.cast(hidden, "float32")
-    centred = wide - ops.mean(wide, axis=-1, keepdims=True)
-    variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
-    normal = ops.cast(centred * ops.rsqrt(variance + LAYER_NORM_EPSILON), hidden.dtype)
-    return normal * gamma + beta

@@ -11,9 +11,9 @@ from keras import ops
 from xlnet.errors import UserError
 from xlnet.model.attention import MASKED
 from xlnet.model.backbone import Backbone
-from xlnet.model.block import layer_norm
 from xlnet.model.config import ModelConfig
 from xlnet.model.dropout import Dropout
+from xlnet.model.layer_norm import layer_norm
 
 IMPOSSIBLE = "impossible"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from keras import ops
 
+from xlnet.model import sums
 from xlnet.training.running import Running
 
 REMEMBERED = 16  # positions of skipped steps that are kept for the host to read
@@ -80,7 +81,7 @@ class Guarded:
         if self.care.scales_loss:
             inverse = 1.0 / ops.convert_to_tensor(self.scale)
             grads = [grad * ops.cast(inverse, grad.dtype) for grad in grads]
-        norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(grad, "float32"))) for grad in grads))
+        norm = ops.sqrt(sum(sums.of_squares(grad) for grad in grads))
         is_sound = None if self.care.most_skipped is None else self._judge(norm, loss)
         self._is_sound = is_sound
         try:
