@@ -17,7 +17,7 @@ from xlnet.model.gradients import anew
 def of_rows(values: Any) -> Any:
     """[..., n] -> [..., 1]."""
     if _is_slow():
-        return ops.matmul(values, ops.ones((values.shape[-1], 1), dtype=values.dtype))
+        return ops.matmul(values, ops.ones((ops.shape(values)[-1], 1), dtype=values.dtype))
     return ops.sum(values, axis=-1, keepdims=True)
 
 
