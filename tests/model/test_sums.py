@@ -84,3 +84,10 @@ def test_no_array_as_large_as_a_mask_of_dropout_is_written_into_the_program():
     generator = keras.random.SeedGenerator(1)
     text = program(lambda values: dropout(values, 0.1, seed=generator), VALUES, stage="hlo")
     assert largest(r"\w+\[([\d,]+)\]\S* constant\(", text) <= 8 * 2 * 64
+
+
+@pytest.mark.parametrize("name", ["rows", "positions", "squares"])
+def test_lengths_need_not_be_known(name):
+    ours, of_numpy = SUMS[name]
+    traced = tf.function(ours, input_signature=[tf.TensorSpec([8, None, None, None], tf.float32)])
+    np.testing.assert_allclose(traced(VALUES), of_numpy(np.float64(VALUES)), rtol=1e-5, atol=1e-4)
