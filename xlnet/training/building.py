@@ -5,7 +5,7 @@ from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import load_weights
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
-from xlnet.training import optimizer
+from xlnet.training import optimizer, seeds
 from xlnet.training.devices import Devices
 from xlnet.training.pretrainer import Pretrainer
 from xlnet.training.settings import PretrainingSettings
@@ -21,9 +21,8 @@ def build_trainer(
 ) -> Pretrainer:
     """A trainer that is ready for `fit`. `init`: a model directory or a reference checkpoint to begin from."""
     policy = settings.precision if settings.precision == "float32" else f"mixed_{settings.precision}"
-    backbone = Backbone(
-        config, bidirectional=corpus.bidirectional, remat=settings.remat, seed=settings.seed, dtype=policy
-    )
+    seed = seeds.of_weights(settings.seed)
+    backbone = Backbone(config, bidirectional=corpus.bidirectional, remat=settings.remat, seed=seed, dtype=policy)
     trainer = Pretrainer(
         backbone,
         LanguageModelHead(backbone),

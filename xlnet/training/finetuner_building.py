@@ -8,7 +8,7 @@ from xlnet.model import checkpoints
 from xlnet.model.backbone import Backbone
 from xlnet.serving.predictor import Predictor
 from xlnet.tasks.task import Task
-from xlnet.training import optimizer
+from xlnet.training import optimizer, seeds
 from xlnet.training.finetuner import Finetuner
 from xlnet.training.finetuning_settings import FinetuningSettings
 from xlnet.training.starting import Start
@@ -20,7 +20,7 @@ def build_predictor(task: Task, source: Start, *, settings: FinetuningSettings) 
     if settings.dropout is not None:
         config = dataclasses.replace(config, dropout=settings.dropout, attention_dropout=settings.dropout)
     policy = settings.precision if settings.precision == "float32" else f"mixed_{settings.precision}"
-    model = task.model(config, seed=settings.seed, dtype=policy)
+    model = task.model(config, seed=seeds.of_weights(settings.seed), dtype=policy)
     model.backbone.remat = settings.remat
     fresh = sorted(checkpoints.reference_variables(model))
     if source.weights is not None:
