@@ -300,5 +300,5 @@ def _contrasted(queries: Any, bias: Any, contrast: Any) -> tuple[Any, Callable[[
         towards = ops.reshape(above * contrast[..., None, :], ops.shape(queries))
         return towards, total * contrast, ops.reshape(of_queries, bias.shape) + total * bias
 
-    found = ops.matmul(flat(queries) + bias[..., None, :], contrast[..., None]) * scale
-    return ops.reshape(found, (*ops.shape(queries)[:-1], 1)), gradient
+    products = (queries + bias[..., None, None, None, :]) * contrast[..., None, None, None, :]
+    return ops.sum(products, axis=-1, keepdims=True) * scale, gradient

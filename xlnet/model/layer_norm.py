@@ -19,7 +19,7 @@ def layer_norm(hidden: Any, gamma: Any, beta: Any) -> tuple[Any, Callable[[Any],
     """[..., n] normalised over the last axis, in float32, with the reference's epsilon; gamma and beta [n]."""
     wide = ops.cast(hidden, "float32")
     mean = ops.mean(wide, axis=-1, keepdims=True)
-    variance = _mean(ops.square(wide - mean))
+    variance = ops.mean(ops.square(wide - mean), axis=-1, keepdims=True)  # no product, which an export would quantize
     deviation = ops.sqrt(variance + LAYER_NORM_EPSILON)
     normal = ops.cast((wide - mean) / deviation, hidden.dtype)
 
