@@ -269,7 +269,7 @@ def _biased(queries: Any, bias: Any) -> tuple[Any, Callable[[Any], Any]]:
     def gradient(upstream: Any) -> tuple[Any, Any]:
         return upstream * scale, sums.of_positions(upstream, like=bias) * scale
 
-    return (queries + bias[..., None, None, None, :]) * scale, gradient
+    return (queries + _beside(bias)) * scale, gradient
 
 
 def _where(chosen: Any, values: Any) -> Any:
@@ -288,17 +288,20 @@ def _where(chosen: Any, values: Any) -> Any:
 def _contrasted(queries: Any, bias: Any, contrast: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Queries [H, X, C, Q, d], with a bias [H, d], by a key [H, d], in the scale of scores -> [H, X, C, Q, 1]."""
     scale = queries.shape[-1] ** -0.5
-    heads = bias.shape[:-1]
-
-    def flat(values: Any) -> Any:
-        return ops.reshape(values, (*heads, -1, ops.shape(values)[-1]))
+    *heads, depth = bias.shape
 
     def gradient(upstream: Any) -> tuple[Any, Any, Any]:
-        above = flat(upstream) * scale
-        total = ops.sum(above, axis=-2)
-        of_queries = ops.matmul(_transposed(above), flat(anew(queries, after=upstream)))
-        towards = ops.reshape(above * contrast[..., None, :], ops.shape(queries))
-        return towards, total * contrast, ops.reshape(of_queries, bias.shape) + total * bias
+        above = upstream * scale
+        flat = ops.reshape(above, (*heads, 1, -1))
+        again = ops.reshape(anew(queries, after=upstream), (*heads, -1, depth))
+        total = ops.sum(flat, axis=-1)
+        of_queries = ops.squeeze(ops.matmul(flat, again), axis=-2)
+        return above * _beside(contrast), total * contrast, of_queries + total * bias
 
-    products = (queries + bias[..., None, None, None, :]) * contrast[..., None, None, None, :]
-    return ops.sum(products, axis=-1, keepdims=True) * scale, gradient
+    products = (queries + _beside(bias)) * (_beside(contrast) * scale)  # no matrix, which an export would quantize
+    return ops.sum(products, axis=-1, keepdims=True), gradient
+
+
+def _beside(bias: Any) -> Any:
+    """[H, d] -> [H, 1, 1, 1, d], for queries."""
+    return bias[..., None, None, None, :]
