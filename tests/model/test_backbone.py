@@ -248,6 +248,34 @@ def test_layers_computed_twice_give_the_same_gradients_with_the_same_dropout_as_
     assert sum(np.abs(gradient).max() > 0 for gradient in kept) > 20
 
 
+@pytest.mark.parametrize("attention", ["bi", "uni"])
+@pytest.mark.parametrize("remat", [False, True])
+def test_the_last_position_alone_is_as_among_all(gradients: Any, attention: str, remat: bool) -> None:
+    config = dataclasses.replace(TINY, attention=attention)
+    backbone = Backbone(config, bidirectional=True, remat=remat, seed=4)
+    pieces = np.random.default_rng(5).integers(0, 50, (4, 8)).astype("int32")
+    about = {"padding": np.arange(8) < np.array([[3], [0], [5], [7]])}
+    memories = [np.random.default_rng(6).standard_normal((4, 3, 16)).astype("float32") for _ in range(2)]
+
+    def output(**asked: Any) -> tuple[Any, list[Any]]:
+        return backbone(pieces, pieces % 3, **about, memories=memories, memory_length=5, training=remat, **asked)
+
+    def loss(last_only: bool) -> Any:
+        return ops.sum(ops.square(output(last_only=last_only)[0][:, -1, :5]))
+
+    (alone, memory), (whole, same) = output(last_only=True), output()
+    assert alone.shape == (4, 1, 16)
+    assert_close(alone, ops.convert_to_numpy(whole[:, -1:]), within=1e-5)
+    assert_memories(memory, [ops.convert_to_numpy(kept) for kept in same])
+    (of_alone, found), (of_whole, wanted) = (
+        gradients(lambda last_only=last_only: loss(last_only), backbone.trainable_weights)
+        for last_only in (True, False)
+    )
+    assert of_alone == pytest.approx(of_whole, rel=1e-5)
+    for gradient, same_gradient in zip(found, wanted, strict=True):
+        assert_close(gradient, same_gradient, within=1e-4)
+
+
 def test_bfloat16_stays_near_float32() -> None:
     pieces = np.arange(20, dtype="int32")[None]
     padding = (np.arange(20) < 5)[None]

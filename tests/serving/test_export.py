@@ -195,7 +195,7 @@ def test_eight_bits_are_small_and_close_and_measured(saved, tiny, labelled, tmp_
     card = export(model=model, output=output, format="int8", data=labelled)
     assert 0 < card["relative_error"] <= card["tolerance"]
     matrices = card["parameters"]
-    assert storage.size(f"{output}/1/model.onnx") < 1.3 * matrices + 150_000  # a byte a weight, and the graph
+    assert storage.size(f"{output}/1/model.onnx") < 1.3 * matrices + 180_000  # a byte a weight, and the graph
     assert card["measured"]["metric"] == "accuracy"
     assert set(card["measured"]["export"]) == set(card["measured"]["model"])
     monkeypatch.setattr(exporting, "INT8_ERROR", 1e-9)

@@ -59,6 +59,10 @@ class View:
         )
         return View(masked, other)
 
+    def of_last(self) -> "View":
+        """What the last query sees."""
+        return View(*(None if pairs is None else pairs[..., -1:, :] for pairs in (self.masked, self.other_segment)))
+
 
 def split_rows(values: Any, *, directions: int) -> Any:
     """[B, ...] with rows alternating between directions -> [X, C, ...]."""

@@ -151,6 +151,7 @@ class Backbone(keras.layers.Layer):
         reuse_length: int | None = None,
         targets: Targets | None = None,
         boundary: int = 0,
+        last_only: bool = False,
         training: bool | None = None,
     ) -> tuple[Any, list[Any]]:
         """pieces int [B, L] -> (output [B, L, D], new memories: [B, M', D] a layer, or [] without memory_length).
@@ -159,6 +160,7 @@ class Backbone(keras.layers.Layer):
         layer; memory_padding bool [B, M], True where they hold nothing (None: they are full). The new memories are the
         last `memory_length` of the memories and the layer's input, of which only the first `reuse_length` positions if
         given; no gradient flows into them. boundary: see `two_stream`.
+        last_only: the output is wanted at the last position alone, [B, 1, D]; the last layer computes no other.
         """
         training = bool(training)
         held = 0 if not memories else ops.shape(memories[0])[1]
@@ -183,6 +185,7 @@ class Backbone(keras.layers.Layer):
             }
             for index in range(len(self.blocks))
         ]
+        own[-1]["last_only"] = last_only
         streams, entered = (self._recomputed if self.remat and training else self._kept)(streams, own, about_all)
         new_memories = [
             _remember(each["memory"], before, memory_length, reuse_length)
@@ -202,7 +205,11 @@ class Backbone(keras.layers.Layer):
     def _recomputed(self, streams: list[Any], own: list[Any], about_all: dict[str, Any]) -> tuple[list[Any], list[Any]]:
         """As `_kept`, but what a layer computes is computed again for the gradient."""
         entered: list[Any] = []
-        for same in self._alike(two_streams=len(streams) > 1):
+        for same in self._alike(streams, own):
+            if own[same[0]].get("last_only"):  # what it keeps, keys and values beside, is little
+                entered.append(streams[0])
+                streams = self._through(same[0], streams, about_all | own[same[0]])
+                continue
             streams, inputs = recomputed(
                 partial(self._with_weights, same[0], about_all),
                 streams,
@@ -212,11 +219,12 @@ class Backbone(keras.layers.Layer):
             entered += [inputs[0][place] for place in range(len(same))]
         return streams, entered
 
-    def _alike(self, *, two_streams: bool) -> list[list[int]]:
-        """Layers that follow each other and run alike: those that learn the same, and the last of two streams."""
+    def _alike(self, streams: list[Any], own: list[Any]) -> list[list[int]]:
+        """Layers that follow each other and run alike: those that learn the same, and the last if it computes less."""
+        computes_less = len(streams) > 1 or own[-1]["last_only"]
 
         def kind(index: int) -> tuple[bool, list[bool]]:
-            is_last = two_streams and index + 1 == len(self.blocks)
+            is_last = computes_less and index + 1 == len(self.blocks)
             return is_last, [weight.trainable for weight in self.blocks[index].weights]
 
         return [list(same) for _, same in itertools.groupby(range(len(self.blocks)), kind)]

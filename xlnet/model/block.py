@@ -99,17 +99,22 @@ class Block(keras.layers.Layer):
         query_view: View | None = None,
         target_mask: Any = None,
         content_wanted: bool = True,
+        last_only: bool = False,
         seed: Any = None,
     ) -> list[Any]:
         """content [B, L, D], query [B, T, D] or None, memory [B, M, D] or None -> [content, query], a layer on.
 
-        A stream that is not given or not wanted is left out. `table`: sines and cosines of `distance_table`.
-        `target_mask` [B, T]: 0 where a target is padding. `seed` uint32 [2] of the dropout; None: no dropout.
+        A stream that is not given or not wanted is left out; `last_only`: of the content, only the last position is
+        wanted, [B, 1, D]. `table`: sines and cosines of `distance_table`. `target_mask` [B, T]: 0 where a target is
+        padding. `seed` uint32 [2] of the dropout; None: no dropout.
         """
         known = [self.keys_and_values(hidden) for hidden in (memory, content) if hidden is not None]
         keys, values = (
             known[0] if len(known) == 1 else (ops.concatenate(both, axis=3) for both in zip(*known, strict=True))
         )
+        if last_only:
+            content, content_view = content[:, -1:], content_view.of_last()
+            table = tuple(half[: ops.shape(keys)[3] + 1] for half in table)  # the distances that it meets
         return self.attend(
             content,
             query,

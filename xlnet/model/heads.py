@@ -97,6 +97,11 @@ class SequenceSummary(keras.layers.Layer):
         """The weights under the reference's variable names, its spelling included."""
         return {f"model/sequnece_summary/{name}": weight for name, weight in self._named.items()}
 
+    @property
+    def last_only(self) -> bool:
+        """Whether it reads the last position alone: hidden may be [B, 1, D]."""
+        return self.summary == "last"
+
     def call(self, hidden: Any, padding: Any = None, *, training: bool | None = None) -> Any:
         """hidden [B, L, D], padding [B, L] (1 or True at padding) -> [B, D]."""
         if self.summary == "attn":
@@ -176,6 +181,12 @@ class SequenceClassifier(keras.Model):
     def call(self, inputs: dict[str, Any], *, training: bool | None = None) -> Any:
         """See the class."""
         padding = inputs.get("padding")
-        hidden, _ = self.backbone(inputs["pieces"], inputs.get("segments"), padding=padding, training=training)
+        hidden, _ = self.backbone(
+            inputs["pieces"],
+            inputs.get("segments"),
+            padding=padding,
+            last_only=self.summary.last_only,
+            training=training,
+        )
         logits = ops.cast(self.logit(self.summary(hidden, padding, training=training)), "float32")
         return logits[:, 0] if self.classes is None else logits

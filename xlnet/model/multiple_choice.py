@@ -54,7 +54,13 @@ class MultipleChoice(keras.Model):
         """See the class."""
         _, options, length = ops.shape(inputs["pieces"])
         rows = {name: ops.reshape(values, (-1, length)) for name, values in inputs.items()}
-        hidden, _ = self.backbone(rows["pieces"], rows["segments"], padding=rows["padding"], training=training)
+        hidden, _ = self.backbone(
+            rows["pieces"],
+            rows["segments"],
+            padding=rows["padding"],
+            last_only=self.summary.last_only,
+            training=training,
+        )
         scores = self.logit(self.summary(hidden, rows["padding"], training=training))
         is_none = ops.all(ops.cast(inputs["padding"], "bool"), axis=-1)
         return ops.where(is_none, MASKED, ops.reshape(ops.cast(scores, "float32"), (-1, options)))
