@@ -35,7 +35,6 @@ class Measured:
     dev: str
     metric: str
     flags: tuple[str, ...] = ()
-    has_peer: bool = True
     answerable_of: str = ""  # the task whose questions with an answer are this one's examples
 
     @property
@@ -53,7 +52,7 @@ TASKS = (
     Measured("sst-2", "train.tsv", "dev.tsv", "accuracy"),
     Measured("sts-b", "train.tsv", "dev.tsv", "pearson", ("--epochs", "5")),
     Measured("snli", "train.tsv", "dev_matched.tsv", "accuracy"),
-    Measured("squad1", "train.json", "dev.json", "f1", SPANS, has_peer=False, answerable_of="squad2"),
+    Measured("squad1", "train.json", "dev.json", "f1", SPANS, answerable_of="squad2"),
 )
 
 
@@ -108,7 +107,7 @@ def row(task: Measured, files: Path, model: Path, parsed: argparse.Namespace) ->
     """A line of the table."""
     scratch, started = (_spread(task, files, model, parsed.output, start) for start in ("from-scratch", "pretrained"))
     peer = ""
-    if task.has_peer and parsed.peer_python:
+    if parsed.peer_python:
         from xlnet.training.finetuning_seeds import spread
 
         peer = median(spread([_peer(task, files, model, parsed, seed) for seed in range(SEEDS)]))
@@ -136,7 +135,7 @@ def _peer(task: Measured, files: Path, model: Path, parsed: argparse.Namespace, 
     tokenizer = load_tokenizer(str(ours / "model"))
     dev = kind.read(str(files / task.dev))
     features = kind.features(tokenizer, dev)
-    outputs = job / "outputs.npy"
+    outputs = job / "outputs.npz"
     if not outputs.exists():
         job.mkdir(parents=True, exist_ok=True)
         train = kind.features(tokenizer, kind.read(str(files / task.train)))
@@ -145,14 +144,15 @@ def _peer(task: Measured, files: Path, model: Path, parsed: argparse.Namespace, 
         summary = json.loads((ours / "summary.json").read_text())
         told = {
             "model": str(converted),
-            "classes": len(kind.head["classes"] or []),
+            "head": kind.head,
             "stddev": json.loads((model / "config.json").read_text())["model"]["initializer_stddev"],
             "steps": summary["steps"],
             "settings": summary["settings"] | {"seed": seed},
         }
         (job / "job.json").write_text(json.dumps(told, indent=1))
         subprocess.run([parsed.peer_python, str(PEER), str(job)], check=True)
-    return kind.measure(dev, features, np.load(outputs))["metrics"][task.metric]
+    found = dict(np.load(outputs))
+    return kind.measure(dev, features, found.get("logits", found))["metrics"][task.metric]
 
 
 if __name__ == "__main__":
