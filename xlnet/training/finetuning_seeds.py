@@ -16,6 +16,7 @@ from xlnet.tasks.metrics import score
 from xlnet.tasks.task import checksum
 from xlnet.training.finetuning import finetune
 from xlnet.training.finetuning_settings import FinetuningSettings
+from xlnet.training.stopping import StoppedError, on_termination
 
 NOT_MEASURED = ("seconds", "examples_per_second", "parameters", "trained_parameters")
 
@@ -31,7 +32,8 @@ def finetune_seeds(*, seeds: int, output: str, settings: FinetuningSettings, **g
         raise UserError(f"{output} already holds a finished run; name another --output, or remove it")
     numbers = list(range(settings.seed, settings.seed + seeds))
     every = [replace(settings, seed=number) for number in numbers]  # a seed that is none is found before any run
-    runs = [_run(storage.join(output, f"seed-{each.seed}"), settings=each, **given) for each in every]
+    with on_termination(_stop):
+        runs = [_run(storage.join(output, f"seed-{each.seed}"), settings=each, **given) for each in every]
     figures = {name for run in runs for name, value in run.items() if _is_number(value) and name not in NOT_MEASURED}
     summary = {
         "format": "xlnet-finetuning-seeds/1",
@@ -46,6 +48,10 @@ def finetune_seeds(*, seeds: int, output: str, settings: FinetuningSettings, **g
     }
     storage.publish_json(storage.join(output, "summary.json"), summary)
     return summary
+
+
+def _stop() -> None:
+    raise StoppedError("stopped between the seeds; the same command goes on")
 
 
 def _run(output: str, *, settings: FinetuningSettings, **given: Any) -> dict[str, Any]:

@@ -17,18 +17,29 @@ class StoppedError(Exception):
     """A run was asked to stop, and saved its state. The message says where, on one line."""
 
 
+class _Handler:
+    def __init__(self, ask: Callable[[], None]) -> None:
+        self.ask, self.was_asked = ask, False
+
+    def __call__(self, number: int, frame: Any) -> None:
+        self.was_asked = True
+        self.ask()
+
+
 @contextlib.contextmanager
 def on_termination(ask: Callable[[], None]) -> Iterator[None]:
-    """Calls `ask` when SIGTERM arrives while the block runs. Without effect outside the main thread."""
+    """Calls `ask` when SIGTERM arrives while the block runs. Without effect outside the main thread.
+
+    Such a block may stand in another: if it was asked and came to its end all the same, the outer one is asked then.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def handle(number: int, frame: Any) -> None:
-        ask()
-
-    before = signal.signal(signal.SIGTERM, handle)
+    handler = _Handler(ask)
+    before = signal.signal(signal.SIGTERM, handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+    if handler.was_asked and isinstance(before, _Handler):
+        before(signal.SIGTERM, None)
