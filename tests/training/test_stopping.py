@@ -1,77 +1,223 @@
-"""Being asked to stop, by SIGTERM."""
+"""SIGTERM, a full disk, and steps that are not finite, in whole runs of a tiny model."""
 
+import dataclasses
+import importlib.util
+import json
 import os
+import resource
 import signal
-import threading
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
+from keras import ops
 
-from xlnet import storage
-from xlnet.training import finetuning_seeds
-from xlnet.training.finetuning_settings import FinetuningSettings
+from xlnet.errors import UserError
+from xlnet.model.config import ModelConfig
+from xlnet.training import loop, pretrainer, resume, running
+from xlnet.training.pretraining import pretrain
+from xlnet.training.settings import PretrainingSettings
 from xlnet.training.stopping import StoppedError, on_termination
 
-pytestmark = pytest.mark.skipif(
-    threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread alone"
+MODEL = ModelConfig(layers=1, model_dim=8, heads=1, head_dim=8, feedforward_dim=8, initializer_stddev=0.1)
+SETTINGS = PretrainingSettings(
+    batch_size=2,
+    steps=10,
+    memory_length=8,
+    learning_rate=3e-3,
+    warmup_steps=4,
+    log_interval=4,
+    checkpoint_interval=4,
+    keep_checkpoints=20,
+    jit_compile=False,
 )
 
 
-def terminate():
-    os.kill(os.getpid(), signal.SIGTERM)
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_who_is_asked_is_who_runs_and_then_the_one_around_it():
-    asked = []
-    before = signal.getsignal(signal.SIGTERM)
-    with on_termination(lambda: asked.append("outer")):
-        with on_termination(lambda: asked.append("first")):
-            terminate()
-            assert asked == ["first"]
-        assert asked == ["first", "outer"]
-        with on_termination(lambda: asked.append("second")):
-            pass
-        assert asked == ["first", "outer"]
-        terminate()
-    assert asked == ["first", "outer", "outer"]
-    assert signal.getsignal(signal.SIGTERM) is before
+same = load("test_killing")
 
 
-def test_a_run_that_saved_and_left_has_done_what_was_asked():
-    asked = []
-
-    def leave():
-        with on_termination(lambda: None):
-            terminate()
-            raise StoppedError("saved")
-
-    with on_termination(lambda: asked.append("outer")), pytest.raises(StoppedError):
-        leave()
-    assert asked == []
+def run(data: str, output: Path, **changed) -> dict:
+    return pretrain(data=data, output=str(output), settings=dataclasses.replace(SETTINGS, **changed), model=MODEL)
 
 
-def test_asked_while_a_seed_ends_no_other_begins(tmp_path, monkeypatch):
-    begun = []
+@pytest.fixture(scope="module")
+def whole(small_data, tmp_path_factory) -> Path:
+    """A run that was left alone, with a checkpoint at every step."""
+    output = tmp_path_factory.mktemp("runs") / "whole"
+    run(small_data, output, log_interval=1, checkpoint_interval=1)
+    return output
 
-    def finetune(*, output, settings):
-        begun.append(settings.seed)
-        with on_termination(lambda: None):
-            if len(begun) == 1:
-                terminate()  # after its last step: it comes to its end
-            done = {
-                "init": None,
-                "settings": vars(settings),
-                "data": {},
-                "task": "classification",
-                "best_metric": "loss",
-            }
-            storage.publish_json(f"{output}/summary.json", done)
-            return done
 
-    monkeypatch.setattr(finetuning_seeds, "finetune", finetune)
-    given = {"seeds": 3, "output": str(tmp_path), "settings": FinetuningSettings()}
-    with pytest.raises(StoppedError, match="stopped between the seeds; the same command goes on"):
-        finetuning_seeds.finetune_seeds(**given)
-    assert begun == [0]
-    assert not (tmp_path / "summary.json").exists()
-    assert finetuning_seeds.finetune_seeds(**given)["seeds"] == [0, 1, 2]
-    assert begun == [0, 1, 2]
+@pytest.mark.slow
+def test_from_a_checkpoint_of_every_step_the_whole_tail_is_the_same(whole, small_data, tmp_path):
+    names = [f"step-{step:08d}" for step in range(1, 11)]
+    assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == names
+    for number, name in enumerate(names[:-1], start=1):
+        again = tmp_path / name
+        (again / "checkpoints").mkdir(parents=True)
+        (again / "run.json").write_bytes((whole / "run.json").read_bytes())
+        (again / "checkpoints" / name).symlink_to(whole / "checkpoints" / name)
+        (again / "metrics.jsonl").write_bytes((whole / "metrics.jsonl").read_bytes())
+        run(small_data, again, log_interval=1, checkpoint_interval=1)
+        for later in names[number:]:
+            same.same_state(whole, again, checkpoint=later)
+        assert same.metrics(whole) == same.metrics(again)
+
+
+def terminated_at(step: int, monkeypatch) -> None:
+    """A SIGTERM as the step's batch is about to be trained on."""
+    begin = loop.Loop._begin
+
+    def and_terminate(self) -> None:
+        begin(self)
+        function, taken = self.trainer.train_function, [self.trainer.optimizer.position]
+
+        def counted(*given):
+            taken[0] += 1
+            if taken[0] == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return function(*given)
+
+        self.trainer.train_function = counted
+
+    monkeypatch.setattr(loop.Loop, "_begin", and_terminate)
+
+
+def test_sigterm_in_the_middle_of_an_interval_loses_nothing(small_data, tmp_path, monkeypatch):
+    run(small_data, tmp_path / "whole")
+    with monkeypatch.context() as patched:
+        terminated_at(6, patched)
+        with pytest.raises(StoppedError, match="stopped at step 6 of 10, saved; the same command goes on"):
+            run(small_data, tmp_path / "stopped")
+    assert resume.find(str(tmp_path / "stopped" / "checkpoints"))[-1].step == 6
+    run(small_data, tmp_path / "stopped")
+    same.same_state(tmp_path / "whole", tmp_path / "stopped", checkpoint="step-00000010")
+    assert same.metrics(tmp_path / "whole") == same.metrics(tmp_path / "stopped")
+
+
+def test_what_handled_sigterm_before_does_so_again_after_a_run():
+    before, asked = signal.getsignal(signal.SIGTERM), []
+    with on_termination(lambda: asked.append(1)):
+        signal.raise_signal(signal.SIGTERM)
+    assert (asked, signal.getsignal(signal.SIGTERM)) == ([1], before)
+
+
+@pytest.mark.slow
+def test_the_command_exits_with_come_again_and_one_line(small_data, tmp_path):
+    words = {"data": small_data, "output": str(tmp_path / "run"), "batch_size": 2, "steps": 100000, "memory_length": 8}
+    words |= {"layers": 1, "model_dim": 8, "heads": 1, "head_dim": 8, "feedforward_dim": 8, "log_interval": 1}
+    flags = [part for name, value in words.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    command = [sys.executable, "-m", "xlnet.cli", "pretrain", *flags, "--no-jit-compile"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ}) as process:
+        written, deadline = tmp_path / "run" / "metrics.jsonl", time.monotonic() + 120
+        while not (written.exists() and written.stat().st_size) and time.monotonic() < deadline:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        process.terminate()
+        told = process.communicate(timeout=60)[1].strip().splitlines()[-1]
+    assert process.returncode == 75
+    assert told.startswith("stopped at step ")
+    assert len(resume.find(str(tmp_path / "run" / "checkpoints"))) == 1
+
+
+def test_a_disk_that_fills_up_keeps_the_checkpoint_before(whole, small_data, tmp_path):
+    held = {"a": np.zeros(4, np.float32)}
+    resume.save(str(tmp_path), 1, variables=held, settings={}, keep=resume.Keep(1))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(
+            UserError, match=r"step-00000002 cannot be written .* newest one is .*step-00000001"
+        ) as told:
+            resume.save(str(tmp_path), 2, variables={"a": np.zeros(9999, np.float32)}, settings={}, keep=resume.Keep(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(told.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000001"]
+
+
+def poisoned(monkeypatch, *, first: int, last: int, factor: float = np.nan) -> None:
+    """Makes the loss of some steps not a number, or so many times what it is."""
+    count = pretrainer.Pretrainer.target_count
+
+    def never(self, batch):
+        step = self.optimizer._position()
+        is_poisoned = (step >= first) & (step <= last)
+        return count(self, batch) / ops.where(is_poisoned, factor, 1.0)
+
+    monkeypatch.setattr(pretrainer.Pretrainer, "target_count", never)
+
+
+def test_a_batch_that_is_not_finite_is_skipped_counted_and_saved(small_data, tmp_path, monkeypatch, capfd):
+    poisoned(monkeypatch, first=5, last=6)
+    summary = run(small_data, tmp_path / "run")
+    assert np.isfinite(summary["loss"])
+    assert summary["skipped"] == 2
+    assert sorted(path.name for path in (tmp_path / "run" / "skipped").iterdir()) == [
+        "step-00000005.npz",
+        "step-00000006.npz",
+    ]
+    batch = np.load(tmp_path / "run" / "skipped" / "step-00000005.npz")
+    assert batch["pieces"].shape == (2, 32)
+    assert "2 steps were skipped (step 5: loss nan, step 6: loss nan)" in capfd.readouterr().out
+    lines = same.metrics(tmp_path / "run")
+    assert [line.get("skipped") for line in lines] == [None, 2, 2]
+
+
+def test_too_many_in_a_row_stop_the_run_with_the_position(small_data, tmp_path, monkeypatch):
+    poisoned(monkeypatch, first=5, last=99)
+    with pytest.raises(UserError, match=r"3 steps in a row .* the last one is step 7: loss nan") as told:
+        run(small_data, tmp_path / "run", steps=20, most_skipped_steps=3)
+    assert "\n" not in str(told.value)
+    assert [found.step for found in resume.find(str(tmp_path / "run" / "checkpoints"))] == [4]
+
+
+def test_a_spike_is_skipped_and_a_run_stopped_after_it_goes_on_to_the_same_bits(small_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "SPAN", 4)
+    poisoned(monkeypatch, first=5, last=5, factor=100.0)
+    summary = run(small_data, tmp_path / "whole")
+    assert summary["skipped"] == 1
+    spike = np.load(tmp_path / "whole" / "skipped" / "step-00000005.npz")["loss"]
+    assert spike > 50
+    with monkeypatch.context() as patched:
+        terminated_at(7, patched)
+        with pytest.raises(StoppedError, match="stopped at step 7"):
+            run(small_data, tmp_path / "stopped")
+    run(small_data, tmp_path / "stopped")
+    same.same_state(tmp_path / "whole", tmp_path / "stopped", checkpoint="step-00000010")
+    assert same.metrics(tmp_path / "whole") == same.metrics(tmp_path / "stopped")
+
+
+def test_spikes_that_do_not_end_stop_the_run_which_goes_on_where_they_are_allowed(small_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "SPAN", 4)
+    poisoned(monkeypatch, first=6, last=99, factor=100.0)
+    with pytest.raises(UserError, match=r"2 steps in a row .* a spike .* the last one is step 7: loss \d"):
+        run(small_data, tmp_path / "run", most_skipped_steps=2)
+    assert [found.step for found in resume.find(str(tmp_path / "run" / "checkpoints"))] == [4]
+    assert run(small_data, tmp_path / "run", spike_deviations=0)["steps"] == 10
+
+
+def test_the_batch_in_parts_must_be_whole_streams(small_data, tmp_path):
+    with pytest.raises(UserError, match="accumulation_steps is 2, wanted is so that batch_size, 2, is a multiple of 4"):
+        run(small_data, tmp_path / "run", accumulation_steps=2)
+
+
+def test_what_may_change_may_change(whole, small_data, tmp_path):
+    again = tmp_path / "again"
+    (again / "checkpoints").mkdir(parents=True)
+    (again / "run.json").write_bytes((whole / "run.json").read_bytes())
+    (again / "checkpoints" / "step-00000008").symlink_to(whole / "checkpoints" / "step-00000008")
+    changed = {"log_interval": 5, "checkpoint_interval": 3, "keep_checkpoints": 2, "keep_interval": 4}
+    run(small_data, again, most_skipped_steps=4, **changed)
+    same.same_state(whole, again, checkpoint="step-00000010")
+    assert json.loads((again / "summary.json").read_text())["settings"]["log_interval"] == 5
