@@ -185,8 +185,10 @@ class Backbone(keras.layers.Layer):
             }
             for index in range(len(self.blocks))
         ]
-        own[-1]["last_only"] = last_only
-        streams, entered = (self._recomputed if self.remat and training else self._kept)(streams, own, about_all)
+        shared = [about_all] * len(self.blocks)
+        if targets is not None or last_only:
+            shared[-1] = about_all | {"content_wanted": targets is None, "last_only": last_only}
+        streams, entered = (self._recomputed if self.remat and training else self._kept)(streams, own, shared)
         new_memories = [
             _remember(each["memory"], before, memory_length, reuse_length)
             for each, before in zip(own, entered, strict=True)
@@ -194,24 +196,28 @@ class Backbone(keras.layers.Layer):
         ]
         return self._drop(streams[-1], training=training), new_memories
 
-    def _kept(self, streams: list[Any], own: list[Any], about_all: dict[str, Any]) -> tuple[list[Any], list[Any]]:
-        """-> the streams after all layers, and the content that entered each."""
+    def _kept(self, streams: list[Any], own: list[Any], shared: list[Any]) -> tuple[list[Any], list[Any]]:
+        """-> the streams after all layers, and the content that entered each.
+
+        own, shared: what each layer is told, alone and as others are; of the last, less may be wanted.
+        """
         entered = []
-        for index, about in enumerate(own):
+        for index in range(len(own)):
             entered.append(streams[0])
-            streams = self._through(index, streams, about_all | about)
+            streams = self._through(index, streams, shared[index] | own[index])
         return streams, entered
 
-    def _recomputed(self, streams: list[Any], own: list[Any], about_all: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    def _recomputed(self, streams: list[Any], own: list[Any], shared: list[Any]) -> tuple[list[Any], list[Any]]:
         """As `_kept`, but what a layer computes is computed again for the gradient."""
         entered: list[Any] = []
-        for same in self._alike(streams, own):
-            if own[same[0]].get("last_only"):  # what it keeps, keys and values beside, is little
+        for same in self._alike(shared):
+            about = shared[same[0]]
+            if about.get("last_only"):  # what it keeps, keys and values beside, is little
                 entered.append(streams[0])
-                streams = self._through(same[0], streams, about_all | own[same[0]])
+                streams = self._through(same[0], streams, about | own[same[0]])
                 continue
             streams, inputs = recomputed(
-                partial(self._with_weights, same[0], about_all),
+                partial(self._with_weights, same[0], about),
                 streams,
                 learned=[_learned(self.blocks[index], own[index]) for index in same],
                 given=[_given(self.blocks[index], own[index]) for index in same],
@@ -219,18 +225,16 @@ class Backbone(keras.layers.Layer):
             entered += [inputs[0][place] for place in range(len(same))]
         return streams, entered
 
-    def _alike(self, streams: list[Any], own: list[Any]) -> list[list[int]]:
-        """Layers that follow each other and run alike: those that learn the same, and the last if it computes less."""
-        computes_less = len(streams) > 1 or own[-1]["last_only"]
+    def _alike(self, shared: list[Any]) -> list[list[int]]:
+        """Layers that follow each other and run alike: those that are told and learn the same."""
 
         def kind(index: int) -> tuple[bool, list[bool]]:
-            is_last = computes_less and index + 1 == len(self.blocks)
-            return is_last, [weight.trainable for weight in self.blocks[index].weights]
+            return shared[index] is shared[0], [weight.trainable for weight in self.blocks[index].weights]
 
         return [list(same) for _, same in itertools.groupby(range(len(self.blocks)), kind)]
 
     def _with_weights(
-        self, index: int, about_all: dict[str, Any], streams: list[Any], learned: dict[str, Any], given: dict[str, Any]
+        self, index: int, shared: dict[str, Any], streams: list[Any], learned: dict[str, Any], given: dict[str, Any]
     ) -> list[Any]:
         """Through a layer with the weights of another of its kind."""
         block = self.blocks[index]
@@ -238,13 +242,12 @@ class Backbone(keras.layers.Layer):
         about = {"memory": given.get("memory"), "biases": Biases(*learned["biases"]), "seed": given["seed"]}
         values = [*learned["weights"], *given["weights"]]
         with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):
-            return self._through(index, streams, about_all | about)
+            return self._through(index, streams, shared | about)
 
     def _through(self, index: int, streams: list[Any], about: dict[str, Any]) -> list[Any]:
-        """Through a layer; of two streams, the last layer leaves the content as it is: nothing reads it."""
-        if len(streams) > 1 and index + 1 == len(self.blocks):
-            return [streams[0], *self.blocks[index](*streams, content_wanted=False, **about)]
-        return self.blocks[index](*streams, **about)
+        """Through a layer; a content that is not wanted stays as it is."""
+        after = self.blocks[index](*streams, **about)
+        return after if len(after) == len(streams) else [streams[0], *after]
 
     def _views(
         self,
