@@ -54,7 +54,7 @@ def dropout(values: Any, rate: float, *, seed: "keras.random.SeedGenerator | Dra
     """Values of any shape, each with probability `rate` set to 0, the others scaled by 1 / (1 - rate)."""
     shape = ops.shape(values)
     kept = _bits(shape, seed) >= np.uint32(round(rate * 2**32))
-    return ops.where(kept, values * (1.0 / (1.0 - rate)), ops.zeros_like(values))
+    return ops.where(kept, values * (1.0 / (1.0 - rate)), ops.zeros((), dtype=values.dtype))
 
 
 def _bits(shape: Any, seed: "keras.random.SeedGenerator | Draws") -> Any:

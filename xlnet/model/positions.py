@@ -8,6 +8,7 @@ appendix B; Yang et al. 2019, section 2.3; reference modeling.py, `relative_posi
 
 from typing import Any
 
+import keras
 from keras import ops
 
 from xlnet import frameworks
@@ -76,8 +77,18 @@ def _unslid(scores: Any, encodings: Any) -> Any:
 def _gather(values: Any, columns: Any) -> Any:
     """[..., T, n] at columns that may lack leading axes, [..., T, m] -> [..., T, m]."""
     *outer, width = ops.shape(values)
-    rows = ops.reshape(ops.arange(_product(outer), dtype="int32"), (*outer, 1))
-    return ops.take(ops.reshape(values, (-1,)), rows * width + columns, axis=0)
+    same = outer[len(outer) + 1 - len(columns.shape) :]  # one index for all leading axes: a small one
+    rows = ops.reshape(ops.arange(_product(same), dtype="int32"), (*same, 1))
+    index = ops.reshape(rows * width + columns, (-1,))
+    found = _in_bounds(ops.reshape(values, (-1, _product(same) * width)), index)
+    return ops.reshape(found, (*outer, ops.shape(columns)[-1]))
+
+
+def _in_bounds(values: Any, index: Any) -> Any:
+    """Columns of values [N, M]; JAX would look whether they are there, at each."""
+    if keras.backend.backend() == "jax":
+        return values.at[:, index].get(mode="promise_in_bounds")
+    return ops.take(values, index, axis=1)
 
 
 def _product(sizes: Any) -> Any:

@@ -176,7 +176,7 @@ class Guarded:
         super().assign_sub(variable, self._guarded(value))  # type: ignore[misc]
 
     def _guarded(self, value: Any) -> Any:
-        return value if self._is_sound is None else ops.where(self._is_sound, value, ops.zeros_like(value))
+        return value if self._is_sound is None else ops.where(self._is_sound, value, ops.zeros((), dtype=value.dtype))
 
 
 def layer_scales(names: list[str], *, decay: float) -> list[float]:
