@@ -10,6 +10,7 @@ import pytest
 from keras import ops
 
 from xlnet.model.backbone import Backbone
+from xlnet.model.block import Block
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
 from xlnet.model.visibility import empty
@@ -246,6 +247,37 @@ def test_layers_computed_twice_give_the_same_gradients_with_the_same_dropout_as_
     for one, other in zip(kept, computed, strict=True):
         np.testing.assert_allclose(other, one, atol=1e-5)
     assert sum(np.abs(gradient).max() > 0 for gradient in kept) > 20
+
+
+@pytest.mark.parametrize("is_short", [False, True])
+def test_equal_layers_are_traced_once_and_learn_as_each_by_itself(
+    gradients: Any, monkeypatch: pytest.MonkeyPatch, is_short: bool
+) -> None:
+    config = dataclasses.replace(TINY, layers=4, dropout=0.2, attention_dropout=0.2)
+    pieces = np.random.default_rng(5).integers(0, 50, (4, 8)).astype("int32")
+    memories = [np.random.default_rng(layer).standard_normal((4, 3, 16)).astype("float32") for layer in range(6)]
+    plain, calls = Block.attend, []
+    monkeypatch.setattr(Block, "attend", lambda self, *given, **about: calls.append(1) or plain(self, *given, **about))
+
+    def run(config: ModelConfig) -> tuple[float, list[np.ndarray], int]:
+        backbone = Backbone(config, bidirectional=True, seed=4)
+        about = {"memories": memories[: config.layers], "memory_length": 5, "last_only": is_short}
+
+        def loss() -> Any:
+            output, remembered = backbone(pieces, pieces % 3, training=True, **about)
+            return ops.sum(ops.square(output[:, -1, :5])) + sum(ops.sum(kept[:, -1, :2]) for kept in remembered)
+
+        calls.clear()
+        return *gradients(loss, backbone.trainable_weights), len(calls)
+
+    (value, found, traced), (_, _, of_deeper) = run(config), run(dataclasses.replace(config, layers=6))
+    assert traced == of_deeper
+    monkeypatch.setattr(Backbone, "_by_kinds", lambda self, *told: self._one_by_one(range(4), *told))
+    wanted, same, each = run(config)
+    assert each == 4
+    assert value == pytest.approx(wanted, rel=1e-6)
+    for gradient, same_gradient in zip(found, same, strict=True):
+        np.testing.assert_allclose(gradient, same_gradient, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("attention", ["bi", "uni"])

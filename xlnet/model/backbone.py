@@ -6,7 +6,7 @@ rows first).
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from xlnet.model.config import ModelConfig
 from xlnet.model.dropout import Dropout
 from xlnet.model.positions import distance_table
 from xlnet.model.recompute import recomputed
+from xlnet.model.traced_once import traced_once
 from xlnet.model.visibility import causal, content_view, over_keys, query_view
 
 
@@ -188,7 +189,10 @@ class Backbone(keras.layers.Layer):
         shared = [about_all] * len(self.blocks)
         if targets is not None or last_only:
             shared[-1] = about_all | {"content_wanted": targets is None, "last_only": last_only}
-        streams, entered = (self._recomputed if self.remat and training else self._kept)(streams, own, shared)
+        if training:
+            streams, entered = self._by_kinds(streams, own, shared)
+        else:
+            streams, entered = self._one_by_one(range(len(own)), streams, own, shared)
         new_memories = [
             _remember(each["memory"], before, memory_length, reuse_length)
             for each, before in zip(own, entered, strict=True)
@@ -196,33 +200,35 @@ class Backbone(keras.layers.Layer):
         ]
         return self._drop(streams[-1], training=training), new_memories
 
-    def _kept(self, streams: list[Any], own: list[Any], shared: list[Any]) -> tuple[list[Any], list[Any]]:
-        """-> the streams after all layers, and the content that entered each.
+    def _one_by_one(
+        self, layers: Iterable[int], streams: list[Any], own: list[Any], shared: list[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """-> the streams after these layers, and the content that entered each.
 
-        own, shared: what each layer is told, alone and as others are; of the last, less may be wanted.
+        own, shared: what every layer is told, alone and as others are; of the last, less may be wanted.
         """
         entered = []
-        for index in range(len(own)):
+        for index in layers:
             entered.append(streams[0])
             streams = self._through(index, streams, shared[index] | own[index])
         return streams, entered
 
-    def _recomputed(self, streams: list[Any], own: list[Any], shared: list[Any]) -> tuple[list[Any], list[Any]]:
-        """As `_kept`, but what a layer computes is computed again for the gradient."""
+    def _by_kinds(self, streams: list[Any], own: list[Any], shared: list[Any]) -> tuple[list[Any], list[Any]]:
+        """As of all `_one_by_one`; equal ones are traced once, or with `remat` computed again for the gradient."""
+        run = recomputed if self.remat else traced_once
         entered: list[Any] = []
         for same in self._alike(shared):
             about = shared[same[0]]
-            if about.get("last_only"):  # what it keeps, keys and values beside, is little
-                entered.append(streams[0])
-                streams = self._through(same[0], streams, about | own[same[0]])
-                continue
-            streams, inputs = recomputed(
-                partial(self._with_weights, same[0], about),
-                streams,
-                learned=[_learned(self.blocks[index], own[index]) for index in same],
-                given=[_given(self.blocks[index], own[index]) for index in same],
-            )
-            entered += [inputs[0][place] for place in range(len(same))]
+            if about.get("last_only") or not (self.remat or same[1:]):  # of its last position a layer keeps little
+                streams, before = self._one_by_one(same, streams, own, shared)
+            else:
+                streams, before = run(
+                    partial(self._with_weights, same[0], about),
+                    streams,
+                    learned=[_learned(self.blocks[index], own[index]) for index in same],
+                    given=[_given(self.blocks[index], own[index]) for index in same],
+                )
+            entered += before
         return streams, entered
 
     def _alike(self, shared: list[Any]) -> list[list[int]]:

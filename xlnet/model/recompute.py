@@ -19,10 +19,11 @@ def recomputed(
     """Run layer(streams, learned[i], given[i]) -> streams, one after the other -> the last ones, and what entered.
 
     learned, given: what each layer gets, arrays in any structure, the same for all. There is a gradient for what is
-    learned and for the streams, none for what is given. What entered, [layers, ...] a stream, is without a gradient.
+    learned and for the streams, none for what is given. What entered is the first stream, before each layer.
     """
     run = _on_jax if keras.backend.backend() == "jax" else _on_tensorflow
-    return run(layer, streams, _stacked(learned), _stacked(given))
+    streams, entered = run(layer, streams, _stacked(learned), _stacked(given))
+    return streams, [entered[0][place] for place in range(len(learned))]
 
 
 def _stacked(each: Sequence[Any]) -> Any:
