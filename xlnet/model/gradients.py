@@ -1,6 +1,6 @@
 """Gradients of our own, where the one that a framework derives is slow."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -98,23 +98,24 @@ def product_again(of: Callable[[Any], Any], values: Any, kernel: Any) -> Any:
             again = ops.reshape(of(anew(values, after=upstream)), (-1, rows))
             towards_kernel = ops.matmul(ops.transpose(again), ops.reshape(upstream, (-1, columns)))
             towards = ops.matmul(upstream, ops.transpose(kernel))
-            return _gradient_of(of, anew(values, after=towards_kernel), towards), towards_kernel
+            (towards_values,) = gradients_of(lambda given: [of(given)], [anew(values, after=towards_kernel)], [towards])
+            return towards_values, towards_kernel
 
         return ops.matmul(of(values), kernel), gradient
 
     return product(values, kernel)
 
 
-def _gradient_of(function: Callable[[Any], Any], values: Any, upstream: Any) -> Any:
-    """The gradient towards the values of one towards function(values)."""
+def gradients_of(function: Callable[..., list[Any]], arrays: Sequence[Any], upstream: Sequence[Any]) -> list[Any]:
+    """The gradients towards the arrays of those towards the list function(*arrays); zeros where there are none."""
     if keras.backend.backend() == "jax":
         import jax
 
-        _, back = jax.vjp(function, values)
-        return back(upstream)[0]
+        _, back = jax.vjp(function, *arrays)
+        return list(back(list(upstream)))
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
-        tape.watch(values)
-        result = function(values)
-    return tape.gradient(result, values, upstream)
+        tape.watch(arrays)
+        result = function(*arrays)
+    return tape.gradient(result, arrays, upstream, unconnected_gradients=tf.UnconnectedGradients.ZERO)

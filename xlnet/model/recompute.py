@@ -10,6 +10,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from xlnet.model.gradients import gradients_of
+
 Layer = Callable[[list[Any], Any, Any], list[Any]]
 
 
@@ -67,11 +69,12 @@ def _on_tensorflow(layer: Layer, streams: list[Any], learned: Any, given: Any) -
             def backward(count: Any, towards: list[Any], grads: list[Any]) -> Any:
                 index = layers - 1 - count
                 before, mine = at(index, entered), at(index, own)
-                sources = [*before, *keras.tree.flatten(mine)]
-                with tf.GradientTape() as tape:
-                    tape.watch(sources)
-                    after = layer(before, mine, at(index, given))
-                new = tape.gradient(after, sources, towards, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+                def again(*sources: Any) -> list[Any]:
+                    before, mine = keras.tree.pack_sequence_as([first, own], list(sources))
+                    return layer(before, mine, at(index, given))
+
+                new = gradients_of(again, [*before, *keras.tree.flatten(mine)], towards)
                 towards, new = new[: len(before)], new[len(before) :]
                 return count + 1, _shaped(towards, first), _written(grads, index, new)
 

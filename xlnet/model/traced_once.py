@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from xlnet.model.gradients import custom_gradient
+from xlnet.model.gradients import custom_gradient, gradients_of
 from xlnet.model.recompute import Layer
 
 
@@ -28,31 +28,25 @@ def _on_jax(layer: Layer) -> Layer:
     return jax.jit(layer)
 
 
-def _on_tensorflow(layer: Layer, like: list[Any], *of_layer: Any) -> Layer:
+def _on_tensorflow(layer: Layer, streams: list[Any], learned: Any, given: Any) -> Layer:
     """The layer as a function, and its gradient as one that computes the layer again: XLA keeps what it finds twice.
 
     The gradient that TensorFlow makes of a function is handed all that lies within it, shapes among it, and XLA's
-    bridge then takes for a constant whatever reaches the function. `like`: streams; `of_layer`: learned and given, of
-    any.
+    bridge then takes for a constant whatever reaches the function. streams, learned, given: as any layer is called.
     """
     import tensorflow as tf
 
-    some_learned, some_given = of_layer
+    like, given_like = [streams, learned], given
 
     def run(arrays: list[Any], told: list[Any]) -> list[Any]:
-        streams, learned = keras.tree.pack_sequence_as([like, some_learned], arrays)
-        return layer(streams, learned, keras.tree.pack_sequence_as(some_given, told))
+        streams, learned = keras.tree.pack_sequence_as(like, arrays)
+        return layer(streams, learned, keras.tree.pack_sequence_as(given_like, told))
 
-    @tf.function(autograph=False)
-    def forward(arrays: list[Any], told: list[Any]) -> list[Any]:
-        return run(arrays, told)
+    forward = tf.function(run, autograph=False)
 
     @tf.function(autograph=False)
     def backward(arrays: list[Any], told: list[Any], upstream: list[Any]) -> list[Any]:
-        with tf.GradientTape() as tape:
-            tape.watch(arrays)
-            after = run(arrays, told)
-        return tape.gradient(after, arrays, upstream, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return gradients_of(lambda *arrays: run(list(arrays), told), arrays, upstream)
 
     def through(streams: list[Any], learned: Any, given: Any) -> list[Any]:
         told = [tf.convert_to_tensor(array) for array in keras.tree.flatten(given)]
