@@ -35,9 +35,10 @@ def pretrain(
         sections = parse_preset(config, where="config")
         made_of = [storage.sha256(storage.join(folder, "manifest.json")) for folder in (data, validation)]
         place = location(pretrained, work, made_of, sections["model"], sections["pretraining"], init)
-        with preset(config) as path:
-            words = ["--data", data, "--validation", validation, "--output", place, "--config", path]
-            verb("pretrain", *words, *(["--init", init] if init else []))
+        if not storage.exists(storage.join(place, "summary.json")):  # else an attempt before this one has finished
+            with preset(config) as path:
+                words = ["--data", data, "--validation", validation, "--output", place, "--config", path]
+                verb("pretrain", *words, *(["--init", init] if init else []))
         summary = runs.read_object(place, "summary.json")
         for name in ("loss", "validation_loss", "unigram_loss", "pieces_per_second", "seconds"):
             if isinstance(summary.get(name), int | float):  # a retry that finds all steps done has no speed to tell

@@ -112,6 +112,16 @@ def test_runs_of_the_same_inputs_lie_at_the_same_place_and_others_elsewhere(verb
     assert place(config=CONFIG.replace("6", "7")) == place()  # the fine-tuning's settings are not pretraining's
 
 
+def test_a_run_that_had_finished_before_its_step_was_tried_again_is_taken_as_it_is(verbs, tmp_path):
+    (tmp_path / "manifest.json").write_text("a")
+    verbs.does = lambda folder: storage.publish_json(f"{folder}/summary.json", {"steps": 4, "parameters": 9})
+    for _ in range(2):
+        made, metrics = output(dsl.Model, tmp_path / "made"), output(dsl.Metrics, tmp_path / "metrics")
+        pretrain.python_func(CONFIG, str(tmp_path), str(tmp_path), made, metrics, work=str(tmp_path / "work"))
+        assert made.metadata["steps"] == 4
+    assert len(verbs()) == 1
+
+
 def test_a_verb_that_fails_ends_the_step_with_its_code(verbs, tmp_path):
     verbs.does = lambda folder: 2
     with pytest.raises(SystemExit) as ended:
