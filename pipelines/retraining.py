@@ -144,6 +144,7 @@ def build(place: Place = lambda name, task: task) -> Any:
                     vocabulary=vocabulary,
                     goes_on=goes_on,
                     heldout_shards=heldout_shards,
+                    digest=checked["digest"],
                     data=data,
                     pretrained=pretrained,
                     exported=dsl.Collected(exported),

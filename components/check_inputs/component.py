@@ -17,7 +17,8 @@ def check_inputs(
     skip_unchanged: bool,
     found: dsl.Output[dsl.Markdown],
 ) -> NamedTuple(  # type: ignore[valid-type]
-    "Outputs", [("corpus_digest", str), ("heldout_digest", str), ("tasks", list[dict]), ("is_wanted", bool)]
+    "Outputs",
+    [("corpus_digest", str), ("heldout_digest", str), ("tasks", list[dict]), ("digest", str), ("is_wanted", bool)],
 ):
     """Check what a run is given, and tell whether there is anything new.
 
@@ -31,6 +32,7 @@ def check_inputs(
         found: A page about the inputs.
         corpus_digest: A hash of the corpus' content.
         heldout_digest: A hash of the held-out text's content.
+        digest: A hash of all that the run is given, its settings too.
         is_wanted: Whether the rest of the pipeline is to run.
     """
     from components.step import step
@@ -39,6 +41,6 @@ def check_inputs(
     with step():
         checked = inputs.check(corpus=corpus, heldout=heldout, tasks=tasks, config=config, store=store)
         is_wanted = checked.is_new or not skip_unchanged
-        with open(found.path, "w") as page:
+        with open(found.path, "w", encoding="utf-8") as page:
             page.write(checked.page(is_wanted=is_wanted))
-    return (checked.corpus, checked.heldout, checked.tasks, is_wanted)
+    return (checked.corpus, checked.heldout, checked.tasks, checked.digest, is_wanted)

@@ -21,6 +21,7 @@ def push(
     vocabulary: str,
     goes_on: bool,
     heldout_shards: int,
+    digest: str,
     data: str,
     pretrained: str,
     finetuned: dsl.Input[List[dsl.Model]],  # noqa: UP006
@@ -44,6 +45,7 @@ def push(
         vocabulary: The vocabulary that was given, "" where one was trained.
         goes_on: Whether pretraining went on from the champion.
         heldout_shards: How many streams the held-out text was cut into.
+        digest: The hash of what the run was given, as it was checked.
         data: Where the data set lies.
         pretrained: Where the pretraining run lies.
         finetuned: The fine-tuning runs.
@@ -60,9 +62,9 @@ def push(
         parameters = {"corpus": corpus, "heldout": heldout, "tasks": tasks, "config": config, "store": store}
         parameters |= {"title": title, "vocabulary": vocabulary, "goes_on": goes_on, "confidence": confidence}
         parameters |= {"heldout_shards": heldout_shards}
-        made = pushing.Made(data, pretrained, finetuned, evaluations, exported, comparisons)
+        made = pushing.Made(digest, data, pretrained, finetuned, evaluations, exported, comparisons)
         told = pushing.decide(store, run, made, champion=champion, confidence=confidence, parameters=parameters)
-        with open(decision.path, "w") as page:
+        with open(decision.path, "w", encoding="utf-8") as page:
             page.write(told.page())
         decision.metadata |= {"is_pushed": told.is_pushed, "reason": told.reason, "version": told.version}
     return told.is_pushed

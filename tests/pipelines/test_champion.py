@@ -60,7 +60,9 @@ def made(small_data, tmp_path, text):
         (folder / "comparison").mkdir()
         (folder / "comparison/comparison.json").write_text(json.dumps(compared))
         names = ("finetuned", "evaluation", "export", "comparison")
-        return pushing.Made(small_data, str(folder / "pretrained"), *([artifact(folder / name)] for name in names))
+        return pushing.Made(
+            name, small_data, str(folder / "pretrained"), *([artifact(folder / name)] for name in names)
+        )
 
     return make
 
@@ -94,6 +96,7 @@ def test_the_first_run_is_pushed_whole_with_its_lineage(made, decide):
     assert decision.is_pushed
     found = champion.find(decide.store)
     assert (found.name, found.folder) == ("first", decision.version)
+    assert found.inputs == "first"  # as they were when the run began: what came since is new to the next
     assert content(found.folder) == {
         "lineage.json",
         "parameters.yaml",
