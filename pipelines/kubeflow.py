@@ -70,7 +70,7 @@ class Kubeflow:
             if run.state not in ENDED_BADLY:
                 return Submitted(run.run_id, name, False, run.state or "PENDING")
         body = api.V2beta1Run(
-            experiment_id=self._experiment(),
+            experiment_id=self._own_experiment(),
             display_name=name,
             pipeline_spec=_specification(cluster),
             runtime_config=api.V2beta1RuntimeConfig(parameters=dict(parameters), pipeline_root=root),
@@ -96,7 +96,7 @@ class Kubeflow:
         require_reachable(parameters)
         require(1 <= concurrency <= 10, "max_concurrency", concurrency, "1 to 10")
         body = api.V2beta1RecurringRun(
-            experiment_id=self._experiment(),
+            experiment_id=self._own_experiment(),
             display_name=name,
             pipeline_spec=_specification(cluster),
             runtime_config=api.V2beta1RuntimeConfig(parameters=dict(parameters), pipeline_root=root),
@@ -173,11 +173,17 @@ class Kubeflow:
                     )
                 yield task.display_name, text or ""
 
-    def _experiment(self) -> str:
+    def _experiment(self) -> str | None:
         with refusing():
             told = self.experiments.experiment_service_list_experiments(filter=_named(self.experiment), **self._place())
-            for found in told.experiments or []:
-                return found.experiment_id
+        return next((found.experiment_id for found in told.experiments or []), None)
+
+    def _own_experiment(self) -> str:
+        """The experiment, made where it is missing."""
+        known = self._experiment()
+        if known is not None:
+            return known
+        with refusing():
             body = api.V2beta1Experiment(display_name=self.experiment, namespace=self.namespace)
             return self.experiments.experiment_service_create_experiment(experiment=body).experiment_id
 
@@ -188,8 +194,11 @@ class Kubeflow:
         return list(self._pages(self.schedules.recurring_run_service_list_recurring_runs, "recurring_runs", name))
 
     def _pages(self, listing: Any, kind: str, name: str | None) -> Iterator[Any]:
+        experiment = self._experiment()
+        if experiment is None:
+            return
         token = ""
-        options = {"experiment_id": self._experiment(), "sort_by": "created_at desc", "page_size": PAGE}
+        options = {"experiment_id": experiment, "sort_by": "created_at desc", "page_size": PAGE}
         while True:
             with refusing():
                 told = listing(page_token=token, **options, **({"filter": _named(name)} if name else {}))

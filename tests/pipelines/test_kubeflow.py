@@ -192,6 +192,12 @@ def test_every_run_is_listed_also_those_on_the_next_page(service, parameters, ca
     assert "ENABLED 0 0 3 * * 1" in told
 
 
+@pytest.mark.parametrize("words", [["list"], ["status", "nightly"], ["logs", "nightly"]])
+def test_who_only_looks_makes_no_experiment(service, words, capsys):
+    main(["pipeline", *words, "--experiment", "mistyped"])
+    assert service.experiments == []
+
+
 @pytest.mark.parametrize(
     ("refusal", "told"),
     [
