@@ -58,7 +58,21 @@ def test_a_file_appears_when_its_block_ends_and_not_before(tmp_path):
         assert not path.exists()
         stream.write(b"two")
     assert files(tmp_path) == {"new/page.txt": b"one two"}
-    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("umask", "of_file", "of_folder"), [("022", 0o644, 0o755), ("077", 0o600, 0o700), ("002", 0o664, 0o775)]
+)
+def test_a_file_and_a_folder_have_the_rights_that_the_umask_leaves(tmp_path, umask, of_file, of_folder):
+    program = f"""from xlnet import storage
+storage.publish({str(tmp_path / "page.txt")!r}, b"page")
+with storage.publishing({str(tmp_path / "folder")!r}, marker="page.txt") as folder:
+    (folder / "page.txt").touch()
+"""
+    words = ["sh", "-c", f'umask {umask}; exec "$0" "$@"', sys.executable, "-c", program]
+    subprocess.run(words, check=True)
+    assert (tmp_path / "page.txt").stat().st_mode & 0o777 == of_file
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == of_folder
 
 
 @pytest.mark.parametrize("before", [{}, {"page.txt": b"old"}])

@@ -16,8 +16,18 @@ from typing import IO
 from xlnet.errors import UserError
 
 LOCK = ".lock"
+FILE, FOLDER = 0o666, 0o777  # rights, less those that the user's umask takes
 FULL = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
 LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)  # what file systems without locks answer
+
+
+def _umask() -> int:
+    found = os.umask(0o077)  # the one way to read it
+    os.umask(found)
+    return found
+
+
+UMASK = _umask()  # once, before there are threads
 
 
 def make_folder(folder: str) -> None:
@@ -34,7 +44,7 @@ def aside(path: str, *, folder: str) -> Iterator[tuple[IO[bytes], str]]:
         handle, name = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", suffix=".part", dir=folder)
     try:
         with mendable(path), os.fdopen(handle, "wb") as stream:
-            os.fchmod(handle, 0o644)
+            os.fchmod(handle, FILE & ~UMASK)
             yield stream, name
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -151,7 +161,7 @@ def _opened(folder: str, path: str) -> int:
         while True:
             os.makedirs(folder, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # its holder removed the folder at this moment
-                return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+                return os.open(path, os.O_RDWR | os.O_CREAT, FILE)
 
 
 def _is_at(handle: int, path: str) -> bool:
