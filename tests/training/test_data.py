@@ -78,6 +78,17 @@ def test_orders_on_the_fly_are_permutations_of_each_half_and_differ_by_step(smal
     np.testing.assert_array_equal(batches[2]["order"], again[2]["order"])
 
 
+def test_orders_on_the_fly_are_drawn_with_any_seed_that_a_run_may_have(small_data, manifest):
+    drawn = [
+        arrays(training_batches(small_data, manifest, batch_size=4, steps=1, seed=seed, orders="on-the-fly"))[0][
+            "order"
+        ]
+        for seed in (0, 2**30, 2**32 - 1)
+    ]
+    assert (drawn[0] != drawn[1]).any()
+    assert (drawn[1] != drawn[2]).any()
+
+
 def test_more_rows_than_shards_are_refused(small_data, manifest):
     with pytest.raises(UserError, match="reads 8 shards side by side, the data have 6"):
         training_batches(small_data, manifest, batch_size=16, steps=3, seed=0)

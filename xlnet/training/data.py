@@ -236,7 +236,8 @@ def _draw_orders(rows: int, step: Any, *, manifest: Manifest, seed: int) -> Any:
     size = manifest.settings.permutation_size
     halves = []
     for half, span in enumerate((manifest.settings.reuse_length, manifest.settings.new_length)):
-        draws = tf.random.stateless_uniform([rows, size], seed=[seed * 2 + half, tf.cast(step, tf.int32)])
+        keys = [tf.constant(seed * 2 + half, tf.int64), tf.cast(step, tf.int64)]  # a seed may have 32 bits
+        draws = tf.random.stateless_uniform([rows, size], seed=keys)
         ranks = tf.argsort(draws, axis=-1)
         halves.append(tf.concat([ranks + chunk for chunk in range(0, span, size)], axis=-1))
     return tf.concat(halves, axis=-1)
