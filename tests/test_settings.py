@@ -1,3 +1,4 @@
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +13,7 @@ class Rates:
     steps: int = 10
     is_on: bool = False
     path: str | None = None
+    column: str = "text"
 
 
 def test_later_sources_override_and_text_becomes_numbers():
@@ -30,10 +32,19 @@ def test_an_unknown_key_names_the_nearest():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("steps", 1.5), ("steps", True), ("steps", "ten"), ("is_on", "yes"), ("learning_rate", None)],
+    [
+        ("steps", 1.5),
+        ("steps", True),
+        ("steps", "ten"),
+        ("is_on", "yes"),
+        ("learning_rate", None),
+        ("column", None),
+        ("column", False),
+        ("column", ["a"]),
+    ],
 )
 def test_a_value_of_the_wrong_type_is_named(name, value):
-    with pytest.raises(UserError, match=f"{name} is {value!r}, wanted is"):
+    with pytest.raises(UserError, match=re.escape(f"{name} is {value!r}, wanted is")):
         make(Rates, {name: value})
 
 

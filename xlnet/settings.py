@@ -98,6 +98,8 @@ def _convert(value: Any, kind: Any, *, name: str) -> Any:
             raise ValueError
         if plain is int and (isinstance(value, bool) or (isinstance(value, float) and not value.is_integer())):
             raise ValueError
+        if plain is str and (isinstance(value, bool) or not isinstance(value, str | int | float)):
+            raise ValueError  # `no` is false in YAML, and nothing at all is None
         if plain is tuple:
             return tuple(value.split(",") if isinstance(value, str) else value)
         return plain(value)
