@@ -57,6 +57,7 @@ class Processes:
         words[2] = words[2].replace("python3 -m", f"{sys.executable} -m")
         places = [os.getcwd(), *sys.path[:1], os.environ.get("PYTHONPATH", "")]
         environment = {**os.environ, **_environment(container), "PYTHONPATH": os.pathsep.join(filter(None, places))}
+        environment["PYTHONIOENCODING"] = "utf-8"  # what is read here, whatever the locale
         return self._run(words, environment=environment, limit=limit, listen=listen)
 
     def stop(self) -> None:
@@ -72,7 +73,7 @@ class Processes:
             words,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             env=environment,
             start_new_session=True,  # a group, that ends as one

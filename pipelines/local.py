@@ -123,7 +123,7 @@ def execute(
     if runner == "docker":
         storage.make_folder(root)  # else the engine would, as another user
         launcher = Containers([root, *([store] if store else [])], _folders(parameters))
-    with open(os.path.join(output, "run.log"), "w") as log, _stopping():
+    with open(os.path.join(output, "run.log"), "w", encoding="utf-8") as log, _stopping():
         attempts = Attempts(launcher, Console(sys.stdout, log, names=parallel > 1), cache, longest_wait=WAIT)
         spec, platform = compiling.documents(pipeline, image=image)
         called = name or os.path.basename(os.path.abspath(output))

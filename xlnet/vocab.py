@@ -95,7 +95,7 @@ def train(
     with storage.writing(output) as stream:  # opened first, so that a place without rights costs no training
         kept, found = (draw or partial(sampling.draw, progress=progress))(listed, plan)
         if not len(kept):
-            rejected = {reason: count for census in found for reason, count in census.dead_letters.items()}
+            rejected = _total(found)["dead_letters"]
             raise UserError(f"{len(listed)} files hold no sentence to learn from ({rejected or 'no text'})")
         used = np.bincount(kept.sources, minlength=len(named)).tolist()
         model = _train(kept, settings)

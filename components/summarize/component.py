@@ -21,6 +21,6 @@ def summarize(status: dsl.PipelineTaskFinalStatus, store: str, run: str, title: 
 
     with step():
         told = notice.summarize(store, run, title=title, state=status.state, error=status.error_message)
-        with open(summary.path, "w") as page:
+        with open(summary.path, "w", encoding="utf-8") as page:
             page.write(notice.page(told))
         notice.post(told)

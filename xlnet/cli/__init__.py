@@ -1,5 +1,6 @@
 """`xlnet <verb>`: parses, calls, prints. What a verb does lives in the library; imports are lazy, so help is fast."""
 
+import io
 import os
 import sys
 from types import ModuleType
@@ -47,6 +48,8 @@ TRAINS = ("pretrain", "finetune", "evaluate", "convert", "predict", "embed", "ge
 def main(arguments: list[str] | None = None) -> int:
     """The command. Returns 0, or 2 after one line on stderr about what the user can mend."""
     words = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a locale that lacks a character ends no run
     try:
         code = _dispatch(words)
         if sys.stdout is not None:  # a shell may have closed it

@@ -38,7 +38,8 @@ class ShardCopies:
 
     def _ask(self, path: str) -> None:
         with self.lock:
-            if path not in self.copies:
+            known = self.copies.get(path)
+            if known is None or (known.done() and known.exception() is not None):  # a store may be back by now
                 self.copies[path] = self.pool.submit(self._copy, path)
 
     def _copy(self, path: str) -> str:
