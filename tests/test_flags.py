@@ -1,5 +1,6 @@
 import argparse
 import dataclasses
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -8,7 +9,7 @@ from xlnet.cli import VERBS
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.flags import Parser, add_settings, given
 from xlnet.model.config import ModelConfig
-from xlnet.settings import make
+from xlnet.settings import make, setting
 from xlnet.training.finetuning_settings import FinetuningSettings
 from xlnet.training.settings import PretrainingSettings
 from xlnet.vocab import VocabularySettings
@@ -21,11 +22,12 @@ class Rates:
     More than the first line is not for the terminal.
     """
 
-    name: str
-    learning_rate: float = 0.1
-    steps: int | None = 10
-    is_on: bool = True
-    clamp: int = 5
+    name: str = setting("run", "what it is called")
+    learning_rate: float = setting(0.1, "how fast")
+    steps: int | None = setting(10, "how far, in steps")
+    is_on: bool = setting(True, "whether it goes")
+    clamp: int = setting(5, "no faster")
+    place: str | None = setting(None, "where (default: here)")
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_a_flag_that_is_not_given_leaves_the_preset_and_the_default(parser):
 def test_flags_override_the_preset_with_values_of_their_field_s_type(parser):
     found = rates(parser, "--name", "a b", "--learning-rate", "4e-4", "--steps=3", "--clamp", "-1")
     assert found == Rates("a b", learning_rate=4e-4, steps=3, clamp=-1)
-    assert [type(value) for value in dataclasses.astuple(found)] == [str, float, int, bool, int]
+    assert [type(value) for value in dataclasses.astuple(found)] == [str, float, int, bool, int, type(None)]
 
 
 @pytest.mark.parametrize(("word", "value"), [("--is-on", True), ("--no-is-on", False)])
@@ -98,11 +100,17 @@ def test_a_word_too_many_is_named(capsys):
     assert capsys.readouterr().err == "error: unexpected 'extra words' (see xlnet go --help)\n"
 
 
-def test_help_tells_kinds_and_defaults(parser):
+def test_help_tells_kinds_meanings_and_defaults(parser):
     told = " ".join(parser.format_help().split())
     assert "Rates: How fast it goes." in told
     assert "More than" not in told
-    for line in ("--name TEXT required", "--learning-rate X default: 0.1", "--steps N default: 10", "--no-is-on"):
+    for line in (
+        "--name TEXT what it is called (default run)",
+        "--learning-rate X how fast (default 0.1)",
+        "--steps N how far, in steps (default 10)",
+        "--is-on, --no-is-on whether it goes (default on)",
+        "--place TEXT where (default: here)",
+    ):
         assert line in told
 
 
@@ -130,3 +138,12 @@ def test_every_flag_of_a_verb_has_a_line_of_help(verb):
     VERBS[verb].flags(parser)
     flags = [action for action in parser._actions if not isinstance(action, argparse._SubParsersAction)]
     assert [action.dest for action in flags if not action.help] == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_setting_tells_its_meaning_and_its_default(verb):
+    parser = Parser(prog=f"xlnet {verb}")
+    VERBS[verb].flags(parser)
+    settings = [action for action in parser._actions if action.default == argparse.SUPPRESS and action.dest != "help"]
+    told = {action.dest: action.help for action in settings}
+    assert {name: text for name, text in told.items() if not re.fullmatch(r"[^ (].+ \(default:? [^()]+\)", text)} == {}

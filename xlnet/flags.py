@@ -58,7 +58,11 @@ def given(parsed: argparse.Namespace, kind: type) -> dict[str, Any]:
 
 
 def _help(field: dataclasses.Field) -> str:
-    return "required" if field.default is dataclasses.MISSING else f"default: {field.default}"
+    meaning: str = field.metadata["meaning"]
+    if field.default is None:
+        return meaning
+    shown = ("off", "on")[field.default] if isinstance(field.default, bool) else field.default
+    return f"{meaning} (default {shown})"
 
 
 def _metavar(kind: Any) -> str:

@@ -13,7 +13,16 @@ from xlnet import storage
 from xlnet.errors import UserError
 
 Settings = TypeVar("Settings")
+Value = TypeVar("Value")
 SECTIONS = ("vocabulary", "corpus", "cleaning", "model", "pretraining", "finetuning")
+
+
+def setting(default: Value, meaning: str) -> Value:
+    """A field of a settings class: its default, and what it means, in a clause with the unit, for `--help`.
+
+    A default of None is told by the meaning, in brackets at its end: "(default: ...)".
+    """
+    return dataclasses.field(default=default, metadata={"meaning": meaning})
 
 
 def make(kind: type[Settings], *sources: Mapping[str, Any], where: str = "the settings") -> Settings:

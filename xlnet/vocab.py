@@ -22,6 +22,7 @@ from xlnet.corpus import sources
 from xlnet.errors import UserError, require
 from xlnet.reservoir import Sentences
 from xlnet.sampling import LONGEST_SENTENCE, Plan
+from xlnet.settings import setting
 from xlnet.text import load_model
 
 UNK, BOS, EOS, CLS, SEP, PAD, MASK, EOD, EOP = range(9)
@@ -36,14 +37,14 @@ THREADS = 4  # a fixed number, because the sums of the threads, and so the bytes
 
 @dataclass(frozen=True)
 class VocabularySettings:
-    """How a vocabulary is made; `lower` and `keep_accents` as in the preprocessing that will use it."""
+    """How a vocabulary is made."""
 
-    size: int = 32_000
-    character_coverage: float = 0.99995
-    sentences: int = 10_000_000  # at most as many are learned from, drawn uniformly
-    seed: int = 0
-    lower: bool = False
-    keep_accents: bool = False
+    size: int = setting(32_000, "pieces of the vocabulary, the special ones included")
+    character_coverage: float = setting(0.99995, "share of the text's characters that have pieces; others are <unk>")
+    sentences: int = setting(10_000_000, "sentences to learn from, at most; of more, so many are drawn at random")
+    seed: int = setting(0, "decides which sentences are drawn")
+    lower: bool = setting(False, "put text in lower case, as preprocessing will")
+    keep_accents: bool = setting(False, "leave accents on their letters, as preprocessing will")
 
     def __post_init__(self) -> None:
         least = len(SPECIAL_PIECES) + len(USER_DEFINED_SYMBOLS)

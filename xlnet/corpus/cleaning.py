@@ -14,6 +14,7 @@ from xlnet.corpus.characters import SPACE, SYMBOL, codes, kinds
 from xlnet.corpus.documents import EXCERPT, DeadLetter, Document
 from xlnet.corpus.manifest import REPAIRED
 from xlnet.errors import require
+from xlnet.settings import setting
 
 TOO_SHORT = "too short"
 TOO_LONG = "too long"
@@ -44,16 +45,20 @@ _ENCODING = ftfy.TextFixerConfig(
 
 @dataclass(frozen=True)
 class CleaningSettings:
-    """Which documents and paragraphs are left out. Raises UserError for wrong values."""
+    """Which documents and paragraphs are left out.
 
-    repair_unicode: bool = False  # text that was decoded with the wrong encoding, such as "schÃ¶n" for "schön"
-    least_characters: int = 0  # of a document
-    most_characters: int = 0  # of a document; 0: any number
-    most_symbols: float = 1.0  # share of a document's visible characters that are neither letters nor digits
-    drop_duplicate_documents: bool = False
-    drop_duplicate_paragraphs: bool = False
-    shortest_duplicate: int = 32  # characters of a paragraph: in a dialogue, “Yes.” is no duplicate of another “Yes.”
-    drop_near_duplicates: bool = False  # documents that share about 3 of 4 runs of 5 words with another one
+    Raises UserError for wrong values.
+    """
+
+    repair_unicode: bool = setting(False, "mend text that was decoded with the wrong encoding, such as schÃ¶n")
+    least_characters: int = setting(0, "leave out documents of fewer characters")
+    most_characters: int = setting(0, "leave out documents of more characters; 0: no limit")
+    most_symbols: float = setting(1.0, "leave out documents of which a larger share is neither letters nor digits")
+    drop_duplicate_documents: bool = setting(False, "keep one of documents with the same text")
+    drop_duplicate_paragraphs: bool = setting(False, "keep one of paragraphs with the same text")
+    # In a dialogue, “Yes.” is no duplicate of another “Yes.”
+    shortest_duplicate: int = setting(32, "characters of a paragraph; shorter ones stay, however often they come")
+    drop_near_duplicates: bool = setting(False, "keep one of documents that share about 3 of 4 runs of 5 words")
 
     def __post_init__(self) -> None:
         require(self.least_characters >= 0, "least_characters", self.least_characters, "0 or more")

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from xlnet.errors import require
+from xlnet.settings import setting
 
 FUNCTIONAL = 3  # <sep>, <sep> and <cls> stand in every window's second part
 SPAN_UNITS = ("word", "piece")
@@ -13,31 +14,32 @@ LARGEST = 1 << 15  # pieces in a window: positions are kept as 16-bit integers
 
 @dataclass(frozen=True)
 class CorpusSettings:
-    """How text becomes training records; lengths and `predictions` in pieces. Raises UserError for wrong values.
+    """How text becomes training records.
 
     The defaults are those of the paper's large run (Yang et al. 2019, appendix A.4.1) where the reference states them.
+    Raises UserError for wrong values.
     """
 
-    sequence_length: int = 512
-    reuse_length: int = 256  # the first part of a window, which the next windows find in their memory
-    permutation_size: int = 256  # pieces that are ordered among themselves
-    predictions: int = 85  # targets in a record, about a sixth of it
-    span_alpha: int = 6  # a span of n units stands in a context of n * span_alpha / span_beta units
-    span_beta: int = 1
-    span_longest: int = 5  # units
-    span_unit: str = "word"  # "piece": as the original, which by a slip counts pieces where the paper says words
-    bidirectional: bool = True  # every second row reads the text backwards
-    shards: int = 32  # streams, each a file
-    passes: int = 1  # times that the whole text is written, each with other draws and another order of documents
-    seed: int = 0
-    lower: bool = False
-    keep_accents: bool = False
-    wrapped_lines: bool = False  # lines end at a width: an empty line ends a paragraph, two end a document
-    split_sentences: bool = False  # a line is a paragraph, to be cut into sentences
-    language: str = "en"  # of the sentences to be cut, as an ISO 639 code
-    layout: str = "compact"  # "reference": files that the original's trainer reads
-    reference_rows: int = 32  # in that layout: rows of a batch on a host, the original's bsz_per_host
-    reference_cores: int = 1  # and the cores that share them, its num_core_per_host
+    sequence_length: int = setting(512, "pieces of a window: a reuse part and a new part")
+    reuse_length: int = setting(256, "pieces of a window's first part, which the next windows find in their memory")
+    permutation_size: int = setting(256, "pieces that are ordered among themselves; divides both parts of a window")
+    predictions: int = setting(85, "pieces to predict in a window, about a sixth of it")
+    span_alpha: int = setting(6, "a span of n units stands in a context of n * alpha / beta units")
+    span_beta: int = setting(1, "see span_alpha")
+    span_longest: int = setting(5, "units of the longest span that is predicted")
+    span_unit: str = setting("word", "spans of whole words, or piece: of pieces, as the original counts by a slip")
+    bidirectional: bool = setting(True, "every second row reads the text backwards")
+    shards: int = setting(32, "streams, each a file for each pass; more for more workers and larger batches")
+    passes: int = setting(1, "times that the text is written, each with other draws and another order of documents")
+    seed: int = setting(0, "decides all draws: the same text, settings and seed give the same bytes")
+    lower: bool = setting(False, "put text in lower case")
+    keep_accents: bool = setting(False, "leave accents on their letters")
+    wrapped_lines: bool = setting(False, "lines end at a width: an empty line ends a paragraph, two end a document")
+    split_sentences: bool = setting(False, "a line is a paragraph, to be cut into sentences")
+    language: str = setting("en", "language of the sentences to be cut, an ISO 639 code")
+    layout: str = setting("compact", "compact records, or reference: files that the original's trainer reads")
+    reference_rows: int = setting(32, "in the reference layout: rows of a host's batch, the original's bsz_per_host")
+    reference_cores: int = setting(1, "in the reference layout: cores of a host, the original's num_core_per_host")
 
     def __post_init__(self) -> None:
         new = self.sequence_length - self.reuse_length

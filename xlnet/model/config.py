@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xlnet.errors import UserError
+from xlnet.settings import setting
 
 ATTENTIONS = ("bi", "uni")  # every position sees every other, or only those before it
 ACTIVATIONS = ("gelu", "gelu_exact", "relu")  # "gelu" by tanh, as in the reference; Hugging Face's is exact
@@ -29,26 +30,24 @@ REFERENCE_KEYS = {
 class ModelConfig:
     """An XLNet's sizes, rates and choices.
 
-    `heads * head_dim` need not be `model_dim`. `clamp_length` bounds every relative distance; -1 leaves them alone.
-    `attention` "uni" reads from left to right, as a Transformer-XL does; with `same_length` every position of it sees
-    equally far back. Raises UserError when a value is out of range.
+    `heads * head_dim` need not be `model_dim`. Raises UserError when a value is out of range.
     Source: Yang et al. 2019, appendix; reference xlnet.py.
     """
 
-    vocab_size: int = 32000
-    layers: int = 12
-    model_dim: int = 768
-    heads: int = 12
-    head_dim: int = 64
-    feedforward_dim: int = 3072
-    activation: str = "gelu"
-    untie_biases: bool = True
-    dropout: float = 0.1
-    attention_dropout: float = 0.1
-    initializer_stddev: float = 0.02
-    clamp_length: int = -1
-    attention: str = "bi"
-    same_length: bool = False
+    vocab_size: int = setting(32000, "pieces of the vocabulary")
+    layers: int = setting(12, "layers of the transformer")
+    model_dim: int = setting(768, "width of embeddings and hidden states, an even number")
+    heads: int = setting(12, "attention heads of a layer")
+    head_dim: int = setting(64, "width of a head")
+    feedforward_dim: int = setting(3072, "inner width of the feed-forward layers")
+    activation: str = setting("gelu", "of the feed-forward layers: gelu (by tanh), gelu_exact or relu")
+    untie_biases: bool = setting(True, "each layer has attention biases of its own; off: all share them")
+    dropout: float = setting(0.1, "rate of dropout, but for attention probabilities")
+    attention_dropout: float = setting(0.1, "rate of dropout of attention probabilities")
+    initializer_stddev: float = setting(0.02, "standard deviation of the first weights")
+    clamp_length: int = setting(-1, "pieces; greater relative distances count as this one; -1: no limit")
+    attention: str = setting("bi", "bi: every position sees every other; uni: those before it, as a Transformer-XL")
+    same_length: bool = setting(False, "with attention uni: every position sees equally far back")
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "layers", "model_dim", "heads", "head_dim", "feedforward_dim"):

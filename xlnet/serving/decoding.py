@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet.errors import require
+from xlnet.settings import setting
 from xlnet.vocab import EOD
 
 NEVER = slice(0, EOD)  # <unk>, <s>, </s>, <cls>, <sep>, <pad> and <mask> are no text
@@ -13,16 +14,16 @@ NEVER = slice(0, EOD)  # <unk>, <s>, </s>, <cls>, <sep>, <pad> and <mask> are no
 
 @dataclass(frozen=True)
 class DecodingSettings:
-    """How text is generated; lengths in pieces."""
+    """How text is generated."""
 
-    length: int = 200  # pieces, at most: a text ends with <eod>
-    memory_length: int | None = None  # pieces that the model looks back on; as in pretraining, where not given
-    greedy: bool = False  # the likeliest piece, always
-    temperature: float = 1.0  # logits are divided by it: below 1 likelier pieces are taken more often
-    top_k: int = 0  # of so many likeliest pieces; 0: of all
-    top_p: float = 1.0  # of the likeliest pieces that together have this probability
-    samples: int = 1  # texts
-    seed: int = 0
+    length: int = setting(200, "pieces of a text, at most: it ends with <eod>")
+    memory_length: int | None = setting(None, "pieces that the model looks back on (default: as in pretraining)")
+    greedy: bool = setting(False, "always take the likeliest piece")
+    temperature: float = setting(1.0, "logits are divided by it: below 1 likelier pieces are taken more often")
+    top_k: int = setting(0, "draw from so many likeliest pieces; 0: from all")
+    top_p: float = setting(1.0, "draw from the likeliest pieces that together have this probability")
+    samples: int = setting(1, "texts to write")
+    seed: int = setting(0, "decides what is drawn")
 
     def __post_init__(self) -> None:
         require(self.length >= 1, "length", self.length, "1 or more pieces")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from xlnet.errors import UserError, require
-from xlnet.settings import suggestion
+from xlnet.settings import setting, suggestion
 
 UNITS = ("text", "word", "piece")
 POOLINGS = ("mean", "max", "first", "last", "cls")
@@ -15,13 +15,13 @@ SPECIAL = 2  # <sep> and <cls>
 class EmbeddingSettings:
     """What is embedded, and how."""
 
-    text_column: str = "text"  # the column or key of the text
-    unit: str = "text"
-    layers: str = "-1"  # 0 is the embeddings, -1 the last; several are added up: 9,10,11,12 or 11:0.3,12:0.7
-    pooling: str = "mean"  # of a text's or word's pieces; cls is the vector at <cls>, of texts only
-    sequence_length: int = 512  # pieces of a window, <sep> and <cls> among them
-    stride: int = 384  # pieces from one window of a long text to the next
-    batch_size: int = 32
+    text_column: str = setting("text", "column or key of the text")
+    unit: str = setting("text", "what gets a vector: text, word or piece")
+    layers: str = setting("-1", "layer, 0: embeddings, -1: last; or a sum: 9,10,11,12 or 11:0.3,12:0.7")
+    pooling: str = setting("mean", "of a unit's pieces: mean, max, first or last; of a text also cls, that at <cls>")
+    sequence_length: int = setting(512, "pieces of a window, <sep> and <cls> among them")
+    stride: int = setting(384, "pieces from one window of a long text to the next")
+    batch_size: int = setting(32, "windows that are computed together")
 
     def __post_init__(self) -> None:
         for name, known in (("unit", UNITS), ("pooling", POOLINGS)):
@@ -44,11 +44,11 @@ class EmbeddingSettings:
 class PredictionSettings:
     """How rows are answered."""
 
-    batch_size: int = 32
-    text_column: str | None = None  # where the input has other names than the examples of the training
-    pair_column: str | None = None
-    long_texts: str = "cut"  # as in training; or in windows, the mean of whose outputs counts
-    stride: int = 384  # pieces from one window to the next
+    batch_size: int = setting(32, "rows that are computed together")
+    text_column: str | None = setting(None, "column or key of the text (default: as in training)")
+    pair_column: str | None = setting(None, "column or key of a pair's second text (default: as in training)")
+    long_texts: str = setting("cut", "cut: as in training; windows: their mean output counts")
+    stride: int = setting(384, "pieces from one window of a long text to the next")
 
     def __post_init__(self) -> None:
         if self.long_texts not in LONG_TEXTS:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from xlnet.errors import UserError, require
-from xlnet.settings import suggestion
+from xlnet.settings import setting, suggestion
 from xlnet.tasks import known, registry, sentence
 from xlnet.tasks.span_questions import SPAN_SETS
 from xlnet.training.settings import PRECISIONS, OptimizerSettings
@@ -24,49 +24,49 @@ FREE = (  # may change when a run goes on from a checkpoint; the middle ones cha
 class FinetuningSettings:
     """What is learned from which columns, and how. Rates are per step; a step is one batch."""
 
-    task: str = "classification"  # or another kind of task, or a published data set, read from its own files
-    text_column: str = "text"  # of a CoNLL file, whose columns have numbers, the first
-    pair_column: str | None = None
-    label_column: str = "label"  # of a CoNLL file the last: -1
-    header: bool | None = None  # None: there is one when a column is asked for by name
-    sequence_length: int = 128
-    option_length: int = 128  # pieces of a question with an option, at most; the passage gets the rest of a row
-    stride: int = 128  # of question answering: pieces from a window's first to that of the next
-    question_length: int = 64  # pieces of a question, at most; the context gets the rest of a window
-    answer_length: int = 64  # pieces of an answer, at most
-    best_answers: int = 5  # how many are told
-    start_top: int = 5  # starts that are tried for an answer
-    end_top: int = 5  # ends that are tried for each start
-    epochs: int = 3
-    steps: int | None = None  # instead of epochs
-    batch_size: int = 32
-    learning_rate: float = 3e-5
-    warmup_fraction: float = 0.1  # of all steps
-    decay: str = "polynomial"
-    weight_decay: float = 0.0  # as in the reference's fine-tuning
-    epsilon: float = 1e-6
-    clip_norm: float = 1.0
-    layer_decay: float = 1.0  # each layer learns at this share of the rate of the one above it; 1: all alike
-    dropout: float | None = None  # also of attention; None: as the model has it
-    summary: str = "last"  # what stands for the text: its last piece is <cls>
-    projection: bool = True
-    class_weights: str | None = None  # "balanced", or CLASS=WEIGHT,...
-    frozen_layers: int = 0  # so many of the lowest layers stay as they are, with the embeddings; see docs/finetuning.md
-    lora_rank: int = 0  # train pairs of matrices of this rank beside the kernels, which stay; 0: train all weights
-    lora_alpha: float | None = None  # their product counts alpha / rank times; None: once
-    lora_kernels: str = "q,v"  # some of q, k, v, o, r (attention) and ff
-    length_buckets: int | None = None  # lengths that batches are padded to; None: 4, or 1 where padding matters
-    accumulation_steps: int = 1  # parts of a batch that are computed one after the other; 1: at once
-    precision: str = "float32"  # of the computation; weights and their updates are float32
-    remat: bool = False  # compute layers again for the gradient instead of keeping what they computed
-    evaluation_interval: int = 0  # steps between measuring on the dev examples; 0: after every epoch
-    patience: int = 0  # evaluations without a better one before the run ends; 0: it goes on to the last step
-    averaged: int = 1  # the mean of the weights of so many best evaluations is taken, where it is better
-    checkpoint_interval: int = 0  # steps; 0: after every epoch
-    keep_checkpoints: int = 2  # the newest, until the run has ended
-    most_skipped_steps: int = 10  # in a row, with a loss or gradient that is not finite, before the run stops
-    seed: int = 0
-    jit_compile: bool = True  # False: slower steps that start at once, for small runs
+    task: str = setting("classification", "kind of task, or a data set with files of its own, such as squad2 or sts-b")
+    text_column: str = setting("text", "column of the text, name or number; A+B joins two; of CoNLL files the first")
+    pair_column: str | None = setting(None, "column of the second text of a pair (default: single texts)")
+    label_column: str = setting("label", "column of the label; of CoNLL files the last")
+    header: bool | None = setting(None, "tables have a header (default: where a column is asked for by name)")
+    sequence_length: int = setting(128, "pieces of a row, at most")
+    option_length: int = setting(128, "pieces of a question with an option, at most; the passage gets the rest")
+    stride: int = setting(128, "of question answering: pieces from a window's first to that of the next")
+    question_length: int = setting(64, "pieces of a question, at most; the context gets the rest of a window")
+    answer_length: int = setting(64, "pieces of an answer, at most")
+    best_answers: int = setting(5, "answers that are told of a question")
+    start_top: int = setting(5, "starts that are tried for an answer")
+    end_top: int = setting(5, "ends that are tried for each start")
+    epochs: int = setting(3, "times that the examples are learned from")
+    steps: int | None = setting(None, "steps of the run, instead of epochs (default: by epochs)")
+    batch_size: int = setting(32, "rows of a step")
+    learning_rate: float = setting(3e-5, "highest learning rate")
+    warmup_fraction: float = setting(0.1, "share of the steps in which the rate rises from 0")
+    decay: str = setting("polynomial", "how the rate falls afterwards: polynomial, which is linear, or cosine")
+    weight_decay: float = setting(0.0, "share that weights lose in a step, times the rate")  # as the reference
+    epsilon: float = setting(1e-6, "Adam's epsilon")
+    clip_norm: float = setting(1.0, "largest norm of all gradients together")
+    layer_decay: float = setting(1.0, "each layer's rate, as a share of that of the layer above; 1: all alike")
+    dropout: float | None = setting(None, "rate of dropout, also of attention (default: the model's)")
+    summary: str = setting("last", "what stands for the text: last, which is <cls>, first, mean or attn, an attention")
+    projection: bool = setting(True, "a tanh layer on the summary")
+    class_weights: str | None = setting(None, "balanced, or CLASS=WEIGHT,... (default: examples weigh alike)")
+    frozen_layers: int = setting(0, "lowest layers that stay as they are, with the embeddings; 0: all learn")
+    lora_rank: int = setting(0, "rank of LoRA's matrices, learned beside kernels that stay; 0: all weights learn")
+    lora_alpha: float | None = setting(None, "LoRA's product counts alpha / rank times (default: once)")
+    lora_kernels: str = setting("q,v", "kernels with LoRA: some of q, k, v, o, r (attention) and ff")
+    length_buckets: int | None = setting(None, "how many lengths batches have (default: 4, or 1 where padding matters)")
+    accumulation_steps: int = setting(1, "parts of a batch that are computed one after the other, to save memory")
+    precision: str = setting("float32", "of the computation: float32, bfloat16 or float16; weights are float32")
+    remat: bool = setting(False, "compute layers again for the gradient: less memory, a third more time")
+    evaluation_interval: int = setting(0, "steps between measurements on the dev examples; 0: an epoch")
+    patience: int = setting(0, "measurements without a better one before the run ends; 0: it goes on to its last step")
+    averaged: int = setting(1, "best weights to average, where their mean is as good as the best; 1: no mean")
+    checkpoint_interval: int = setting(0, "steps between checkpoints; 0: an epoch")
+    keep_checkpoints: int = setting(2, "newest checkpoints that are kept until the run has ended")
+    most_skipped_steps: int = setting(10, "skipped steps in a row, not finite, that end the run")
+    seed: int = setting(0, "of new weights, dropout and the order of the examples")
+    jit_compile: bool = setting(True, "compile steps; off: slower steps that start at once, for small runs")
 
     def __post_init__(self) -> None:
         names = [*registry.KINDS, *known.DATA_SETS, *SPAN_SETS]

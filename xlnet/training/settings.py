@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from xlnet.errors import require
+from xlnet.settings import setting
 from xlnet.training import devices
 
 DECAYS = ("polynomial", "cosine")
@@ -35,15 +36,15 @@ MAY_BE_0 = ("keep_interval", "spike_deviations", "peak_teraflops", "remat", "jit
 class OptimizerSettings:
     """How weights are updated. Rates are per step; a step is one batch."""
 
-    learning_rate: float = 4e-4  # paper, appendix A.4.1
-    warmup_steps: int = 40_000  # paper, appendix A.4.1
-    decay: str = "polynomial"  # to the end rate over the remaining steps; "polynomial" is linear, as in the reference
-    end_rate: float = 0.0  # the last learning rate, as a share of the first
-    weight_decay: float = 0.01
-    epsilon: float = 1e-6  # as in the reference; Keras' 1e-7 moves early steps
-    clip_norm: float = 1.0  # of all gradients together
-    layer_decay: float = 1.0  # each layer learns at this share of the rate of the one above it; 1: all alike
-    optimizer: str = "adamw"  # "reference": no bias correction when weights decay, as the original has it
+    learning_rate: float = setting(4e-4, "highest learning rate")  # paper, appendix A.4.1
+    warmup_steps: int = setting(40_000, "steps in which the rate rises from 0")  # paper, appendix A.4.1
+    decay: str = setting("polynomial", "how the rate falls afterwards: polynomial, which is linear, or cosine")
+    end_rate: float = setting(0.0, "learning rate at the last step, as a share of the highest")
+    weight_decay: float = setting(0.01, "share that weights lose in a step, times the rate")
+    epsilon: float = setting(1e-6, "Adam's epsilon")  # as in the reference; Keras' 1e-7 moves early steps
+    clip_norm: float = setting(1.0, "largest norm of all gradients together")
+    layer_decay: float = setting(1.0, "each layer's rate, as a share of that of the layer above; 1: all alike")
+    optimizer: str = setting("adamw", "adamw, or reference: no bias correction when weights decay, as the original")
 
     def __post_init__(self) -> None:
         require(self.decay in DECAYS, "decay", self.decay, f"one of {', '.join(DECAYS)}")
@@ -61,25 +62,25 @@ class OptimizerSettings:
 class PretrainingSettings(OptimizerSettings):
     """How a model is pretrained. The shape of its input comes with the data."""
 
-    objective: str = "permutation"  # "causal": every next piece from left to right, as a Transformer-XL
-    batch_size: int = 32  # rows; half of them backward where the data are bidirectional
-    steps: int = 500_000
-    memory_length: int = 384
-    seed: int = 0
-    orders: str = "stored"  # "on-the-fly": drawn from the seed and the step, for data without orders
-    accumulation_steps: int = 1  # parts of a batch that are computed one after the other; 1: at once
-    precision: str = "float32"  # of the computation; weights and their updates are float32
-    remat: bool = False  # layers are computed again for the gradient: less memory, a third more time
-    jit_compile: bool = True  # False: slower steps that start at once, for small runs
-    devices: str = "auto"  # cpu, gpu (all), gpu:0,1, tpu, cpu:2 (virtual ones); "auto": the best that are there
-    most_skipped_steps: int = 10  # in a row, not finite or a spike, before the run stops
-    spike_deviations: float = 10.0  # a loss so far above its running mean is skipped as well; 0: none is
-    peak_teraflops: float = 0.0  # a second, of the devices together, for `mfu`; 0: measured on a CPU, else left out
-    log_interval: int = 20  # steps between lines of metrics
-    validation_interval: int = 1000
-    checkpoint_interval: int = 1000
-    keep_checkpoints: int = 3  # the newest
-    keep_interval: int = 0  # checkpoints at multiples of so many steps are kept as well; 0: none
+    objective: str = setting("permutation", "permutation, or causal: each next piece, from left to right")
+    batch_size: int = setting(32, "rows of a step on all devices; half of them backward if data are bidirectional")
+    steps: int = setting(500_000, "steps of the run, warmup included")
+    memory_length: int = setting(384, "pieces before a window that are remembered; 0: none")
+    seed: int = setting(0, "of the first weights, dropout and the order of the data")
+    orders: str = setting("stored", "factorization orders: stored with the data, or on-the-fly, by seed and step")
+    accumulation_steps: int = setting(1, "parts of a batch that are computed one after the other, to save memory")
+    precision: str = setting("float32", "of the computation: float32, bfloat16 or float16; weights are float32")
+    remat: bool = setting(False, "compute layers again for the gradient: less memory, a third more time")
+    jit_compile: bool = setting(True, "compile steps; off: slower steps that start at once, for small runs")
+    devices: str = setting("auto", "cpu, cpu:2 (virtual ones), gpu (all), gpu:0,1, tpu; auto: the best that are there")
+    most_skipped_steps: int = setting(10, "skipped steps in a row, not finite or a spike, that end the run")
+    spike_deviations: float = setting(10.0, "skip a loss so many standard deviations above its running mean; 0: none")
+    peak_teraflops: float = setting(0.0, "a second, of all devices, for mfu; 0: measured on a CPU, else no mfu")
+    log_interval: int = setting(20, "steps between lines of metrics")
+    validation_interval: int = setting(1000, "steps between measurements on the held-out text")
+    checkpoint_interval: int = setting(1000, "steps between checkpoints")
+    keep_checkpoints: int = setting(3, "newest checkpoints that are kept")
+    keep_interval: int = setting(0, "steps between checkpoints that are kept besides; 0: none")
 
     def __post_init__(self) -> None:
         super().__post_init__()
