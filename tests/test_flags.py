@@ -27,7 +27,7 @@ class Rates:
     steps: int | None = setting(10, "how far, in steps")
     is_on: bool = setting(True, "whether it goes")
     clamp: int = setting(5, "no faster")
-    place: str | None = setting(None, "where (default: here)")
+    is_fresh: bool | None = setting(None, "whether it is new (default: as it looks)")
 
 
 @pytest.fixture
@@ -53,9 +53,11 @@ def test_flags_override_the_preset_with_values_of_their_field_s_type(parser):
     assert [type(value) for value in dataclasses.astuple(found)] == [str, float, int, bool, int, type(None)]
 
 
-@pytest.mark.parametrize(("word", "value"), [("--is-on", True), ("--no-is-on", False)])
-def test_a_truth_is_said_or_denied(parser, word, value):
-    assert rates(parser, word).is_on is value
+@pytest.mark.parametrize("name", ["is_on", "is_fresh"])
+def test_a_truth_is_said_or_denied(parser, name):
+    flag = name.replace("_", "-")
+    assert getattr(rates(parser, f"--{flag}"), name) is True
+    assert getattr(rates(parser, f"--no-{flag}"), name) is False
 
 
 def test_the_settings_do_not_swallow_other_arguments(parser):
@@ -79,7 +81,7 @@ def test_a_field_that_is_left_out_has_no_flag(capsys):
         (["--learning-rat", "3"], "unknown flag --learning-rat; did you mean '--learning-rate'?"),
         (["--step=3"], "unknown flag --step; did you mean '--steps'?"),
         (["--no-is-onn"], "unknown flag --no-is-onn; did you mean '--no-is-on'?"),
-        (["--qqqqq"], "unknown flag --qqqqq; known are --clamp, --help, --is-on,"),
+        (["--qqqqq"], "unknown flag --qqqqq; known are --clamp, --help, --is-fresh, --is-on,"),
         (["--steps"], "argument --steps: expected one argument"),
     ],
 )
@@ -109,7 +111,7 @@ def test_help_tells_kinds_meanings_and_defaults(parser):
         "--learning-rate X how fast (default 0.1)",
         "--steps N how far, in steps (default 10)",
         "--is-on, --no-is-on whether it goes (default on)",
-        "--place TEXT where (default: here)",
+        "--is-fresh, --no-is-fresh whether it is new (default: as it looks)",
     ):
         assert line in told
 

@@ -46,7 +46,7 @@ def add_settings(parser: argparse.ArgumentParser, kind: type, *, without: Iterab
             continue
         flag = "--" + field.name.replace("_", "-")
         options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": _help(field)}
-        if kinds[field.name] is bool:
+        if _plain(kinds[field.name]) is bool:
             group.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
         else:
             group.add_argument(flag, metavar=_metavar(kinds[field.name]), **options)
@@ -66,5 +66,9 @@ def _help(field: dataclasses.Field) -> str:
 
 
 def _metavar(kind: Any) -> str:
-    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    return {int: "N", float: "X"}.get(options[0], "TEXT")
+    return {int: "N", float: "X"}.get(_plain(kind), "TEXT")
+
+
+def _plain(kind: Any) -> Any:
+    """A type without its None."""
+    return typing.get_args(kind)[0] if isinstance(kind, types.UnionType) else kind
