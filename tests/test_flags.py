@@ -116,6 +116,10 @@ def test_help_tells_kinds_meanings_and_defaults(parser):
         assert line in told
 
 
+def test_the_usage_names_what_is_no_setting(parser):
+    assert parser.format_help().startswith("usage: xlnet go [-h] [files ...]\n                [SETTING ...]\n\n")
+
+
 @pytest.mark.parametrize(
     "kind", [VocabularySettings, CorpusSettings, ModelConfig, PretrainingSettings, FinetuningSettings]
 )

@@ -6,6 +6,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NoReturn
 
 from xlnet.settings import field_kinds, suggestion
@@ -15,7 +16,9 @@ class Parser(argparse.ArgumentParser):
     """Prints `error: <what is wrong>` and exits with 2; an unknown flag names the nearest known one."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options, allow_abbrev=False)  # an abbreviation changes its meaning with the next new flag
+        options["allow_abbrev"] = False  # an abbreviation changes its meaning with the next new flag
+        options["formatter_class"] = partial(argparse.HelpFormatter, max_help_position=28)  # most flags fit beside
+        super().__init__(**options)
 
     def error(self, message: str) -> NoReturn:
         """Ends the program."""
@@ -37,8 +40,11 @@ class Parser(argparse.ArgumentParser):
 def add_settings(parser: argparse.ArgumentParser, kind: type, *, without: Iterable[str] = ()) -> None:
     """A flag for every field of a settings class: `sequence_length` is `--sequence-length`.
 
-    A flag that is not given leaves no trace, so that a preset or the default stands.
+    A flag that is not given leaves no trace, so that a preset or the default stands. The usage names other flags only.
     """
+    if parser.usage is None:
+        usage = parser.format_usage().removeprefix("usage: ")
+        parser.usage = f"{usage}{' ' * len(f'usage: {parser.prog} ')}[SETTING ...]"
     group = parser.add_argument_group(kind.__name__, (kind.__doc__ or "").partition("\n")[0])
     kinds = field_kinds(kind)
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
