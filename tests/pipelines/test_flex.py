@@ -26,10 +26,12 @@ def test_the_template_has_the_parameters_that_its_launcher_takes(parameters):
     assert {name: not entry.get("isOptional", False) for name, entry in parameters.items()} == flags
 
 
-def test_the_template_says_the_defaults_of_the_settings(parameters):
-    """In words: a value would be sent along, and win over the preset."""
+def test_the_template_says_the_meanings_and_the_defaults_of_the_settings(parameters):
+    """The defaults in words: a value would be sent along, and win over the preset."""
     for name, field in FIELDS.items():
-        assert parameters[name]["helpText"].endswith(f"Default: {str(field.default).lower()}."), name
+        meaning = field.metadata["meaning"]
+        told = f"{meaning[0].upper()}{meaning[1:]}. Default: {str(field.default).lower()}."
+        assert parameters[name]["helpText"] == told
     assert not [name for name, entry in parameters.items() if "defaultValue" in entry]
 
 

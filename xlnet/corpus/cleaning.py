@@ -50,7 +50,7 @@ class CleaningSettings:
     Raises UserError for wrong values.
     """
 
-    repair_unicode: bool = setting(False, "mend text that was decoded with the wrong encoding, such as schÃ¶n")
+    repair_unicode: bool = setting(False, "mend text that was decoded with the wrong encoding")  # "schÃ¶n" for "schön"
     least_characters: int = setting(0, "leave out documents of fewer characters")
     most_characters: int = setting(0, "leave out documents of more characters; 0: no limit")
     most_symbols: float = setting(1.0, "leave out documents of which a larger share is neither letters nor digits")
