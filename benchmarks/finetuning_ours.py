@@ -24,8 +24,8 @@ def runs(options: Any) -> dict[str, Callable[[], Any]]:
 
     from xlnet.model.checkpoints import reference_variables
     from xlnet.model.config import ModelConfig
-    from xlnet.serving.predictor import Predictor
     from xlnet.tasks.classification import Classification
+    from xlnet.tasks.predictor import Predictor
     from xlnet.training.finetuner_building import build_finetuner, choose_trained
     from xlnet.training.finetuning_settings import FinetuningSettings
 

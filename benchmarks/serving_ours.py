@@ -16,15 +16,15 @@ def imports() -> None:
 
     import onnxruntime  # noqa: F401
 
-    import xlnet.serving.predictor  # noqa: F401
+    import xlnet.tasks.predictor  # noqa: F401
 
 
 def runs(options: Any) -> dict[str, Callable[[], Any]]:
     """`options`: sizes, folder (with the model, its exports and the rows; logits go there)."""
     import onnxruntime
 
-    from xlnet.serving.batching import answered
-    from xlnet.serving.predictor import Predictor, answers
+    from xlnet.tasks.batching import answered
+    from xlnet.tasks.predictor import Predictor, answers
 
     sizes, folder = Sizes(**options.sizes), Path(options.folder)
     rows = dict(np.load(folder / "rows.npz"))

@@ -125,8 +125,8 @@ def _spread(task: Measured, files: Path, model: Path, output: Path, start: str) 
 def _peer(task: Measured, files: Path, model: Path, parsed: argparse.Namespace, seed: int) -> float:
     """The metric of the peer's outputs; features and measuring are ours."""
     from xlnet.model.checkpoints import read_description
-    from xlnet.serving.predictor import load_tokenizer
     from xlnet.tasks import registry
+    from xlnet.tasks.predictor import load_tokenizer
 
     ours, job = parsed.output / task.name / "pretrained" / f"seed-{seed}", parsed.output / task.name / f"peer-{seed}"
     converted = parsed.output / "hugging-face"

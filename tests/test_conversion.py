@@ -22,7 +22,7 @@ from xlnet.model.checkpoints import load_weights, reference_variables, save_mode
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import SequenceClassifier
 from xlnet.model.reference_names import head_shapes, trunk_shapes
-from xlnet.serving.predictor import Predictor
+from xlnet.tasks.predictor import Predictor
 
 Golden = Callable[[str], Path]
 CONFIG = ModelConfig(
@@ -165,7 +165,7 @@ def test_every_head_of_the_reference_comes_back(golden: Golden, vocabulary, tmp_
 
 def test_a_head_of_the_reference_answers(golden: Golden, vocabulary, tmp_path, monkeypatch):
     monkeypatch.setattr(conversion, "_check_vocabulary", lambda *_, **__: None)
-    monkeypatch.setattr("xlnet.serving.predictor.load_tokenizer", lambda directory: None)
+    monkeypatch.setattr("xlnet.tasks.predictor.load_tokenizer", lambda directory: None)
     source = tmp_path / "reference"
     shutil.copytree(golden("heads/cls_mean_noproj"), source)
     shutil.copy(golden("heads/xlnet_config.json"), source)
@@ -181,7 +181,7 @@ def test_a_head_of_the_reference_answers(golden: Golden, vocabulary, tmp_path, m
 
 def test_the_race_model_of_the_reference_answers(golden: Golden, vocabulary, tmp_path, monkeypatch):
     monkeypatch.setattr(conversion, "_check_vocabulary", lambda *_, **__: None)
-    monkeypatch.setattr("xlnet.serving.predictor.load_tokenizer", lambda directory: None)
+    monkeypatch.setattr("xlnet.tasks.predictor.load_tokenizer", lambda directory: None)
     source = tmp_path / "reference"
     shutil.copytree(golden("heads/race"), source)
     shutil.copy(golden("heads/xlnet_config.json"), source)
@@ -198,7 +198,7 @@ def test_the_squad_model_of_the_reference_answers_and_goes_by_way_of_hugging_fac
     golden: Golden, vocabulary, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(conversion, "_check_vocabulary", lambda *_, **__: None)
-    monkeypatch.setattr("xlnet.serving.predictor.load_tokenizer", lambda directory: None)
+    monkeypatch.setattr("xlnet.tasks.predictor.load_tokenizer", lambda directory: None)
     source = tmp_path / "reference"
     shutil.copytree(golden("heads/squad"), source)
     shutil.copy(golden("heads/xlnet_config.json"), source)

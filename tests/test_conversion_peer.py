@@ -21,7 +21,7 @@ from xlnet.model.checkpoints import load_config, load_weights, reference_variabl
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead, SequenceClassifier
 from xlnet.model.token_classifier import TokenClassifier
-from xlnet.serving.predictor import Predictor
+from xlnet.tasks.predictor import Predictor
 
 HERE = Path(__file__).resolve().parent
 PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"

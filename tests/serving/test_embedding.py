@@ -10,9 +10,9 @@ from xlnet.errors import UserError
 from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import load_weights
 from xlnet.serving.embedding import Embedder, mix, pooled
-from xlnet.serving.predictor import load_tokenizer
 from xlnet.serving.settings import EmbeddingSettings
 from xlnet.tasks.features import features
+from xlnet.tasks.predictor import load_tokenizer
 
 TEXTS = [
     "A first text, with 1,000 numbers.",

@@ -13,8 +13,8 @@ from xlnet.errors import UserError
 from xlnet.serving import export as exporting
 from xlnet.serving import onnx_model, saved_model, text_model
 from xlnet.serving.export import export
-from xlnet.serving.predictor import Predictor, load_tokenizer
 from xlnet.tasks.features import features
+from xlnet.tasks.predictor import Predictor, load_tokenizer
 from xlnet.text import Tokenizer
 
 TEXTS = ["A first text, with 1,000 numbers.", "Short.", "word " * 60]

@@ -9,8 +9,8 @@ from pipelines.makers import Answers, VectorMaker
 from xlnet import cli, storage
 from xlnet.errors import UserError
 from xlnet.serving.embedding import Embedder
-from xlnet.serving.predictor import Predictor
 from xlnet.serving.settings import EmbeddingSettings, PredictionSettings
+from xlnet.tasks.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 

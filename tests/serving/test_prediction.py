@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from xlnet import cli
-from xlnet.serving.predictor import Predictor
 from xlnet.tasks.known import DATA_SETS
+from xlnet.tasks.predictor import Predictor
 
 TEXTS = ["A first text, with 1,000 numbers.", "Short.", "word " * 60, "Many and many a year ago."]
 HEAD = {

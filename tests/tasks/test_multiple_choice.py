@@ -12,8 +12,8 @@ from xlnet import storage
 from xlnet.evaluations.measures import measures
 from xlnet.evaluations.stored import Evaluation
 from xlnet.model.config import ModelConfig
-from xlnet.serving.predictor import Predictor
 from xlnet.tasks import race, registry
+from xlnet.tasks.predictor import Predictor
 from xlnet.training.evaluation import evaluate
 from xlnet.training.finetuning import finetune
 from xlnet.training.finetuning_settings import FinetuningSettings

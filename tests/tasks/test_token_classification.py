@@ -13,7 +13,7 @@ from xlnet.evaluations.measures import measures
 from xlnet.evaluations.stored import Evaluation
 from xlnet.model.config import ModelConfig
 from xlnet.serving.export import export
-from xlnet.serving.predictor import Predictor
+from xlnet.tasks.predictor import Predictor
 from xlnet.tasks.token_classification import TokenClassification
 from xlnet.text import Tokenizer
 from xlnet.training.evaluation import evaluate

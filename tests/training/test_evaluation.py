@@ -12,9 +12,9 @@ from xlnet.evaluations.stored import Evaluation
 from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import save_model
 from xlnet.model.config import ModelConfig
-from xlnet.serving.predictor import Predictor, answers
 from xlnet.tasks import registry
 from xlnet.tasks.classification import Classification
+from xlnet.tasks.predictor import Predictor, answers
 from xlnet.training.evaluation import evaluate
 
 TINY = ModelConfig(

@@ -11,8 +11,8 @@ from xlnet import storage, vocab
 from xlnet.errors import UserError
 from xlnet.model.checkpoints import save_model
 from xlnet.model.config import ModelConfig
-from xlnet.serving.predictor import Predictor
 from xlnet.tasks.classification import Classification
+from xlnet.tasks.predictor import Predictor
 from xlnet.training.finetuning import finetune
 from xlnet.training.finetuning_settings import FinetuningSettings
 from xlnet.training.length_buckets import BatchPlan

@@ -10,8 +10,8 @@ from keras import ops
 
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
-from xlnet.serving.predictor import Predictor
 from xlnet.tasks.classification import Classification, class_weights
+from xlnet.tasks.predictor import Predictor
 from xlnet.tasks.task import Features
 from xlnet.training.finetuner_building import build_finetuner, choose_trained
 from xlnet.training.finetuning_data import TrainingRows

@@ -19,8 +19,8 @@ from safetensors.numpy import load_file
 from xlnet import storage
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
-from xlnet.serving.predictor import Predictor
 from xlnet.tasks.classification import Classification
+from xlnet.tasks.predictor import Predictor
 from xlnet.training import finetuning_watch
 from xlnet.training.finetuning import finetune
 from xlnet.training.finetuning_seeds import finetune_seeds

@@ -9,7 +9,7 @@ from xlnet import vocab
 from xlnet.evaluations.measures import measures
 from xlnet.evaluations.stored import Evaluation
 from xlnet.model.config import ModelConfig
-from xlnet.serving.predictor import Predictor
+from xlnet.tasks.predictor import Predictor
 from xlnet.training.evaluation import evaluate
 from xlnet.training.finetuning import finetune
 from xlnet.training.finetuning_settings import FinetuningSettings

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from xlnet.errors import UserError
 from xlnet.model import checkpoints
 from xlnet.model.backbone import Backbone
-from xlnet.serving.batching import batches, bucket, trimmed
-from xlnet.serving.predictor import load_tokenizer
 from xlnet.serving.rows import Row
 from xlnet.serving.settings import SPECIAL, EmbeddingSettings
 from xlnet.serving.vector_files import Vectors
 from xlnet.serving.windows import laid_out, windows
+from xlnet.tasks.batching import batches, bucket, trimmed
+from xlnet.tasks.predictor import load_tokenizer
 from xlnet.text import SPACE, Tokenizer
 
 ALL = 1 << 30  # positions: more than there are

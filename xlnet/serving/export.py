@@ -14,9 +14,9 @@ from xlnet.errors import UserError
 from xlnet.model.checkpoints import CONFIG, VOCABULARY
 from xlnet.serving import model_card, onnx_model, saved_model, text_model
 from xlnet.serving.model_card import CARD, PAGE
-from xlnet.serving.predictor import by_length
 from xlnet.serving.served import Call, Served, largest_difference, relative_error, samples
 from xlnet.tasks.metrics import LOWER_IS_BETTER
+from xlnet.tasks.predictor import by_length
 from xlnet.tasks.task import Arrays, Outputs, described
 
 TOLERANCES = {"logits": 1e-5, "probabilities": 1e-5}

@@ -12,7 +12,7 @@ from xlnet.model.checkpoints import read_description
 from xlnet.model.continuation import Continuation, ReadText
 from xlnet.model.pretrained import load_language_model, trained_memory
 from xlnet.serving.decoding import DecodingSettings, choose
-from xlnet.serving.predictor import load_tokenizer
+from xlnet.tasks.predictor import load_tokenizer
 from xlnet.text import SPACE, Tokenizer
 from xlnet.vocab import EOD, EOP
 

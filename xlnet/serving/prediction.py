@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from xlnet.errors import UserError
-from xlnet.serving.batching import bucket
-from xlnet.serving.predictor import Predictor, by_length
 from xlnet.serving.rows import Row
 from xlnet.serving.settings import SPECIAL, PredictionSettings
 from xlnet.serving.windows import laid_out, windows
 from xlnet.tasks import registry
+from xlnet.tasks.batching import bucket
+from xlnet.tasks.predictor import Predictor, by_length
 from xlnet.tasks.sentence_task import SentenceTask
 from xlnet.tasks.span_questions import Questions
 from xlnet.tasks.task import Features, Outputs

@@ -11,9 +11,9 @@ from keras import ops
 from xlnet.errors import UserError
 from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import load_config, load_weights, read_description
-from xlnet.serving.predictor import Predictor, load_tokenizer
 from xlnet.tasks.classification import Classification
 from xlnet.tasks.features import features
+from xlnet.tasks.predictor import Predictor, load_tokenizer
 from xlnet.tasks.sentence_task import SentenceTask
 from xlnet.tasks.task import Arrays, Features, Task
 from xlnet.text import Tokenizer

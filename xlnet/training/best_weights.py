@@ -7,8 +7,8 @@ from keras import ops
 from safetensors.numpy import load, save
 
 from xlnet import storage
-from xlnet.serving.predictor import Predictor
 from xlnet.tasks.metrics import score
+from xlnet.tasks.predictor import Predictor
 from xlnet.tasks.task import Examples
 
 FOLDER = "best"

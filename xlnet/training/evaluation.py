@@ -6,7 +6,7 @@ from typing import Any
 from xlnet import storage
 from xlnet.errors import require
 from xlnet.progress import Progress
-from xlnet.serving.predictor import Predictor
+from xlnet.tasks.predictor import Predictor
 from xlnet.tasks.task import described
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from xlnet.errors import require
 from xlnet.model import checkpoints
 from xlnet.model.backbone import Backbone
-from xlnet.serving.predictor import Predictor
+from xlnet.tasks.predictor import Predictor
 from xlnet.tasks.task import Task
 from xlnet.training import optimizer, seeds
 from xlnet.training.finetuner import Finetuner

@@ -11,7 +11,7 @@ from xlnet import __version__, storage
 from xlnet.errors import require
 from xlnet.model import checkpoints
 from xlnet.model.config import ModelConfig
-from xlnet.serving.predictor import Predictor
+from xlnet.tasks.predictor import Predictor
 from xlnet.training import run_identity
 from xlnet.training.best_weights import FOLDER, BestWeights, metrics_of
 from xlnet.training.finetuner_building import build_finetuner, build_predictor

@@ -14,7 +14,7 @@ from xlnet.errors import require
 from xlnet.model.checkpoints import read_description
 from xlnet.model.pretrained import load_language_model, trained_memory
 from xlnet.progress import Progress
-from xlnet.serving.predictor import load_tokenizer
+from xlnet.tasks.predictor import load_tokenizer
 from xlnet.text import Tokenizer
 from xlnet.training.data import check_shards, naming_damage, validation_batches
 from xlnet.training.pretrainer import Pretrainer

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from xlnet import storage
 from xlnet.errors import UserError
 from xlnet.model import checkpoints
-from xlnet.serving.batching import answered
 from xlnet.tasks import registry
+from xlnet.tasks.batching import answered
 from xlnet.tasks.sentence_task import SentenceTask
 from xlnet.tasks.task import Arrays, Examples, Features, Outputs, Task
 from xlnet.text import Tokenizer

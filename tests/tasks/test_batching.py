@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlnet.serving.batching import answered, batches, bucket, buckets
+from xlnet.tasks.batching import answered, batches, bucket, buckets
 
 
 def test_buckets_grow_by_at_most_a_half_and_end_with_the_longest():
