@@ -31,7 +31,7 @@ def compare(
 
     from components.step import step, verb
     from xlnet import storage
-    from xlnet.comparison import of_evaluations
+    from xlnet.evaluations.comparison import of_evaluations
     from xlnet.evaluations.page import write
 
     with step(), tempfile.TemporaryDirectory() as folder:

@@ -8,9 +8,9 @@ from pathlib import Path
 import markupsafe
 import pytest
 
-from xlnet import comparison
 from xlnet.cli import main
 from xlnet.errors import UserError
+from xlnet.evaluations import comparison
 from xlnet.evaluations.page import write
 
 HOSTILE = "<script>alert(1)</script><img src=http://127.0.0.1:9/x.png onerror='x()'>"

@@ -8,8 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from xlnet import __version__, comparison, pages, plots, runs
-from xlnet.evaluations import calibration, confusion, errors, groups
+from xlnet import __version__, pages, plots, runs
+from xlnet.evaluations import calibration, comparison, confusion, errors, groups
 from xlnet.evaluations.by_class import ByClass, by_class
 from xlnet.evaluations.calibration import Calibration
 from xlnet.evaluations.measures import Measure, measure_of_parts, measures
@@ -45,9 +45,8 @@ def write(
     """Write the page about an evaluation, a folder of `xlnet evaluate`, to `output`, whole or not at all.
 
     `against` is the evaluation of another model on the same examples. `resamples` are drawn for each interval, of large
-    sets fewer. Returns the figures of the page, by name: what a
-    terminal shows. Same inputs, same bytes. Raises UserError, naming the file, for what is missing, broken or of
-    different examples.
+    sets fewer. Returns the figures of the page, by name: what a terminal shows. Same inputs, same bytes. Raises
+    UserError, naming the file, for what is missing, broken or of different examples.
     """
     pages.require_file(output)
     first = Evaluation.read(evaluation)

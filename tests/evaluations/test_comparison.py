@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from xlnet import comparison
 from xlnet.errors import UserError
+from xlnet.evaluations import comparison
 
 
 def evaluation(folder, lines, digest="d", task="classification"):
