@@ -11,7 +11,6 @@ from xlnet import storage
 from xlnet.errors import UserError, require
 from xlnet.settings import make, parse_mapping, suggestion
 
-TARGETS = ("kubeflow", "vertex")
 SECTIONS = ("image", "labels", "secrets", "service_account", "steps")
 QUANTITY = re.compile(r"\d+(\.\d+)?(m|[KMGTPE]i?)?")
 WORD = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")

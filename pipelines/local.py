@@ -20,7 +20,6 @@ from pipelines.launchers import Containers, Launcher, Processes, require_engine
 from xlnet import storage
 from xlnet.errors import UserError, require
 
-RUNNERS = ("subprocess", "docker")
 WAIT = 5.0  # seconds between attempts at most: what waits for machines on a cluster need not wait here
 RESULTS = {  # what a person looks for after the chain: name in the run's folder -> step and artifact
     "report.html": "report/page",

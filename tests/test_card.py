@@ -40,7 +40,7 @@ def write(data, **options) -> str:
 
 def change(data: Path, **changes) -> Manifest:
     changed = dataclasses.replace(Manifest.read(str(data)), **changes)
-    changed.write(str(data))
+    (data / "manifest.json").write_bytes(changed.to_bytes())
     return changed
 
 

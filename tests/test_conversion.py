@@ -172,7 +172,7 @@ def test_a_head_of_the_reference_answers(golden: Golden, vocabulary, tmp_path, m
     given = Assumptions(vocabulary=vocabulary, classes=tuple("abcde"), summary="mean", sequence_length=16)
     convert(str(source), str(tmp_path / "ours"), to="xlnet", assumed=given)
     predictor = Predictor.load(str(tmp_path / "ours"))
-    assert predictor.head["classes"] == list("abcde")
+    assert predictor.task.head["classes"] == list("abcde")
     recorded = np.load(golden("heads/cls_mean_noproj.npz"))
     inputs = {"pieces": "input_ids", "segments": "segment_ids", "padding": "input_mask"}
     found = predictor.model({ours: recorded[f"in/{theirs}"] for ours, theirs in inputs.items()})
@@ -187,7 +187,7 @@ def test_the_race_model_of_the_reference_answers(golden: Golden, vocabulary, tmp
     shutil.copy(golden("heads/xlnet_config.json"), source)
     convert(str(source), str(tmp_path / "ours"), to="xlnet", assumed=Assumptions(vocabulary=vocabulary))
     predictor = Predictor.load(str(tmp_path / "ours"))
-    assert (predictor.task.kind, predictor.head["option_length"]) == ("multiple-choice", 128)
+    assert (predictor.task.kind, predictor.task.head["option_length"]) == ("multiple-choice", 128)
     recorded = np.load(golden("heads/race.npz"))
     inputs = {"pieces": "input_ids", "segments": "segment_ids", "padding": "input_mask"}
     given = {ours: recorded[f"in/{theirs}"].reshape(2, 4, -1) for ours, theirs in inputs.items()}
@@ -211,7 +211,7 @@ def test_the_squad_model_of_the_reference_answers_and_goes_by_way_of_hugging_fac
     given = {ours: recorded[f"in/{theirs}"] for ours, theirs in inputs.items()} | {"cls": recorded["in/cls_index"]}
     for place in ("ours", "back"):
         predictor = Predictor.load(str(tmp_path / place))
-        assert (predictor.task.kind, predictor.head["start_top"]) == ("question-answering", 5)
+        assert (predictor.task.kind, predictor.task.head["start_top"]) == ("question-answering", 5)
         found = predictor.outputs(given)
         np.testing.assert_allclose(found["impossible"], recorded["infer/cls_logits"], atol=2e-5)
         np.testing.assert_array_equal(found["starts"], recorded["infer/start_top_index"])

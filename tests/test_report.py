@@ -95,7 +95,7 @@ def run(tmp_path, tokenizer) -> Run:
     np.save(data / "piece-counts.npy", np.arange(tokenizer.size))
     put_lines(data / "dead-letters.jsonl", [{"path": "a.txt", "line": 7, "reason": "no text", "excerpt": HOSTILE}])
     put_lines(data / "removed.jsonl", [{"path": "b.txt", "line": 9, "reason": "symbols", "excerpt": f"*** {HOSTILE}"}])
-    Manifest(
+    manifest = Manifest(
         settings=SETTINGS,
         cleaning={"most_symbols": 0.3},
         vocabulary={"file": "spiece.model", "sha256": tokenizer.sha256, "size": tokenizer.size},
@@ -119,7 +119,8 @@ def run(tmp_path, tokenizer) -> Run:
         ],
         shards=[Shard("shards/0.tfrecord", 0, 0, 0, made, 1231, 20000, {"tail": 40}, 5_600_000, "ab" * 32, "cd")],
         libraries={"numpy": "2.0.1"},
-    ).write(str(data))
+    )
+    (data / "manifest.json").write_bytes(manifest.to_bytes())
     _put_training(tmp_path)
     return Run(tmp_path)
 
@@ -195,7 +196,8 @@ def test_what_no_data_set_has_is_no_row(run):
     manifest = Manifest.read(str(run.root / "data"))
     counts = {**manifest.counts, "documents_in": 1234, "documents_removed": 0}
     one = {"sources": manifest.sources[:1], "by_source": manifest.by_source[:1], "removed": {}}
-    dataclasses.replace(manifest, counts=counts, **one).write(str(run.root / "data"))
+    changed = dataclasses.replace(manifest, counts=counts, **one)
+    (run.root / "data/manifest.json").write_bytes(changed.to_bytes())
     page = run.write()
     for absent in ("removed by cleaning", "Removed by cleaning", "removed as duplicates", "Sources"):
         assert absent not in page, absent

@@ -33,7 +33,7 @@ def manifest(folder):
         shards=[Shard("shards/a", 0, 0, 0, 4, 2, 1000, {"tail": 7}, 7, hashlib.sha256(b"records").hexdigest(), "ab")],
         libraries={"numpy": "2"},
     )
-    made.write(str(folder))
+    (folder / "manifest.json").write_bytes(made.to_bytes())
     return made
 
 

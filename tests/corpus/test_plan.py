@@ -43,7 +43,8 @@ def folder(tmp_path):
         asdict(Input(str(tmp_path / name), 10, storage.checksum(str(tmp_path / name)), 0, 0))
         for name in ("a.txt", "b.txt")
     ]
-    manifest(inputs).write(str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/manifest.json").write_bytes(manifest(inputs).to_bytes())
     return tmp_path
 
 

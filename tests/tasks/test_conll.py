@@ -42,7 +42,6 @@ def test_conll_2003_is_read_and_its_labels_come_in_bio2(tmp_path):
     assert conll.classes(found) == ["O", "B-MISC", "I-MISC", "B-ORG", "I-ORG", "B-PER", "I-PER"]
     assert found.of(1, found.words) == ["Peter", "Blackburn"]
     assert found.where(1).endswith("eng.train:11")
-    assert conll.read(found.path, label_column=None).labels is None
 
 
 def test_any_column_is_read_and_labels_without_entities_stand_for_themselves(tmp_path):

@@ -97,7 +97,7 @@ def test_a_model_answers_objects_as_it_answers_files(run):
     found = task.answers(examples, features, predictor.outputs(features.inputs))
     assert len(found) == 2
     assert all(examples.options[row]["ABCD".index(found[row]["predicted"])] == "class" for row in range(2))
-    whole = predictor.outputs(predictor.features(task.read(f"{folder}/dev", labelled=False)).inputs, batch_size=7)
+    whole = predictor.outputs(predictor.features(task.read(f"{folder}/dev")).inputs, batch_size=7)
     there = predictor.outputs(features.inputs)
     np.testing.assert_allclose(whole[:2, : there.shape[1]], there, atol=1e-5)
 

@@ -77,17 +77,12 @@ def test_an_empty_question_is_an_error_but_where_a_data_set_is_known_for_it(file
         found.learnable()
 
 
-def test_without_answers_nothing_is_asked_of_them(file):
-    found = read(file({"id": "q0", "question": "Who?"}), labelled=False)
-    assert found.texts == ["Who?"]
-    with pytest.raises(UserError, match="has no answers; give labelled questions"):
-        _ = found.is_impossible
-
-
 def test_records_are_questions_without_answers():
     records = [{"question": "Who?", "context": CONTEXT}, {"question": "When?", "context": CONTEXT, "id": "x"}]
     found = parse(records, path="-", first_line=7)
     assert (found.ids, found.texts, found.contexts) == (["7", "x"], ["Who?", "When?"], [CONTEXT] * 2)
+    with pytest.raises(UserError, match="has no answers; give labelled questions"):
+        _ = found.is_impossible
     with pytest.raises(UserError, match=r"-:8: context is None, wanted is a text"):
         parse([*records[:1], {"question": "Who?"}], path="-", first_line=7)
 

@@ -80,7 +80,7 @@ def test_the_word_that_answers_is_learned(run):
 
 def test_the_model_takes_the_best_threshold_along_and_is_evaluated_with_it(run, files, tmp_path):
     output, summary = run
-    head = Predictor.load(f"{output}/model").head
+    head = Predictor.load(f"{output}/model").task.head
     assert head["null_threshold"] == summary["dev_best_f1_threshold"]
     result = evaluate(model=f"{output}/model", data=files["dev"], output=str(tmp_path / "dev"), progress=False)
     assert result["metrics"]["f1"] == pytest.approx(summary["dev_best_f1"])

@@ -138,10 +138,6 @@ class Manifest:
         shards = [shard.to_json() for shard in self.shards]
         return {"format": FORMAT, "settings": dataclasses.asdict(self.settings), "shards": shards, **plain}
 
-    def write(self, directory: str) -> None:
-        """Publish manifest.json: from here on the folder is a data set."""
-        storage.publish(storage.join(directory, NAME), self.to_bytes())
-
     def to_bytes(self) -> bytes:
         """The bytes of manifest.json, with sorted keys: same content, same bytes."""
         return (json.dumps(self.to_json(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()

@@ -86,11 +86,6 @@ class Served:
             raise UserError(f"no export of a model for {self.task.kind}; tasks that are exported: {', '.join(KINDS)}")
         return self.task.features(self.tokenizer, self.task.parse(records, path="texts"))
 
-    @property
-    def classes(self) -> list[str] | None:
-        """The names of the classes, where there are any."""
-        return None if self.task is None else self.task.head.get("classes")
-
 
 KINDS = ("classification", "regression", *RECORDS)
 

@@ -46,14 +46,13 @@ class Sentences:
         return values[self.first[row] : self.first[row + 1]]
 
 
-def read(path: str, *, word_column: str = "0", label_column: str | None = LAST) -> Sentences:
+def read(path: str, *, word_column: str = "0", label_column: str = LAST) -> Sentences:
     """The sentences of a file whose columns are set apart by tabs or by spaces.
 
-    Columns are counted from 0, or from the end: -1 is the last; without `label_column` no labels are read. Labels of
-    entities may be in any scheme (see `entities`), and come as BIO2. Lines of `-DOCSTART-` are passed over, and in
-    files with tabs those that begin with # and have another number of columns. Raises UserError, with file and line,
-    for a row of another width than the first, a column that is not there, and a label that is none of an entity among
-    others that are.
+    Columns are counted from 0, or from the end: -1 is the last. Labels of entities may be in any scheme (see
+    `entities`), and come as BIO2. Lines of `-DOCSTART-` are passed over, and in files with tabs those that begin with #
+    and have another number of columns. Raises UserError, with file and line, for a row of another width than the first,
+    a column that is not there, and a label that is none of an entity among others that are.
     """
     words: list[str] = []
     labels: list[str] = []
@@ -66,13 +65,10 @@ def read(path: str, *, word_column: str = "0", label_column: str | None = LAST) 
             words.append(word)
             lines.append(line)
             lengths[-1] += 1
-            if label_column is not None:
-                labels.append(_cell(path, line, cells, label_column))
+            labels.append(_cell(path, line, cells, label_column))
     if not words:
         raise UserError(f"{path} holds no words, only empty lines; give sentences, a word a line")
     found = Sentences(path, words, labels, lines, [length for length in lengths if length])
-    if label_column is None:
-        return dataclasses.replace(found, labels=None)
     if are_entities(labels):
         _require_entities(path, lines, labels, column=label_column)
         every = [label for row in range(len(found)) for label in entities.bio2(found.of(row, labels))]

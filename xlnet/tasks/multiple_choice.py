@@ -37,9 +37,9 @@ class MultipleChoice(Task):
         }
         return cls(head), race.read(path)
 
-    def read(self, path: str, *, labelled: bool = True) -> Questions:
+    def read(self, path: str) -> Questions:
         """See `Task`."""
-        return race.read(path, labelled=labelled)
+        return race.read(path)
 
     def parse(self, records: Sequence[Mapping[str, Any]], *, path: str, first_line: int = 1) -> Questions:
         """See `Task` and `race.parse`."""

@@ -41,11 +41,6 @@ class Predictor:
             raise UserError(f"{directory} lacks the weights {', '.join(sorted(report.missing)[:5])}; write it again")
         return cls(model=model, tokenizer=load_tokenizer(directory), task=task)
 
-    @property
-    def head(self) -> dict[str, Any]:
-        """The entry of that name in the model's config.json."""
-        return self.task.head
-
     def features(self, examples: Examples) -> Features:
         """What the model takes for examples."""
         return self.task.features(self.tokenizer, examples)

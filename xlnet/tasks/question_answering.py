@@ -68,9 +68,9 @@ class QuestionAnswering(Task):
         """Whose rules hold."""
         return SPAN_SETS[self.head["data_set"]]
 
-    def read(self, path: str, *, labelled: bool = True) -> Questions:
+    def read(self, path: str) -> Questions:
         """See `Task`."""
-        return span_questions.read(path, self.head["data_set"], labelled=labelled)
+        return span_questions.read(path, self.head["data_set"])
 
     def parse(self, records: Sequence[Mapping[str, Any]], *, path: str, first_line: int = 1) -> Questions:
         """See `Task`. The keys are question, context and, where there is one, id."""
@@ -120,7 +120,7 @@ class QuestionAnswering(Task):
         null = null_scores(found, outputs["impossible"])
         answers: list[dict[str, Any]] = [
             {
-                "predicted": "" if self._is_null(score) or not best else best[0].text,
+                "predicted": "" if self.is_null(score) or not best else best[0].text,
                 "answers": [
                     {"text": span.text, "probability": probability, "start": span.start, "end": span.end}
                     for span, probability in zip(best, probabilities(best), strict=True)
@@ -145,7 +145,8 @@ class QuestionAnswering(Task):
             for name, score in rules.items()
         }
 
-    def _is_null(self, score: float) -> bool:
+    def is_null(self, score: float) -> bool:
+        """Whether a question with this logit of having no answer is not answered."""
         return self.data_set.unanswerable and score > self.head["null_threshold"]
 
     def measure(self, examples: Questions, features: Features, outputs: dict[str, Any]) -> dict[str, Any]:

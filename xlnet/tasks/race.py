@@ -48,13 +48,13 @@ class Questions:
         return [f"{question} {option}" for option in self.options[row]]
 
 
-def read(path: str, *, labelled: bool = True) -> Questions:
+def read(path: str) -> Questions:
     """The questions of RACE's files in a folder, at any depth, or of a JSON lines file of such objects, one a line.
 
-    Questions may have any number of options from 2 to 26; without `labelled`, answers are not looked for. Raises
-    UserError, with the file and the line or question, for what is not as in RACE.
+    Questions may have any number of options from 2 to 26. Raises UserError, with the file and the line or question, for
+    what is not as in RACE.
     """
-    found = Questions(path=path, labels=[] if labelled else None)
+    found = Questions(path=path)
     for where, level, content in _from_lines(path) if path.endswith(".jsonl") else _from_folder(path):
         _add(found, where, level, content)
     if not found.questions:

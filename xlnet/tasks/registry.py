@@ -14,7 +14,6 @@ KINDS = {
     "token-classification": "xlnet.tasks.token_classification:TokenClassification",
     "question-answering": "xlnet.tasks.question_answering:QuestionAnswering",
 }
-SENTENCES = ("classification", "regression")  # of texts and pairs of texts
 
 
 def kind_of(name: str) -> type[Task]:

@@ -54,10 +54,9 @@ class Examples:
         return f"{self.path}:{line}" if isinstance(line, int) else f"{self.path}/{line}"
 
 
-def read(path: str, *, columns: Columns, labelled: bool = True) -> Examples:
-    """The examples of a TSV, CSV or JSON lines file. Raises UserError, with file and line, for a bad row."""
-    rows = tables.select(path, columns.names(labelled=labelled), header=columns.header)
-    return laid_out(path, rows, columns=columns, labelled=labelled)
+def read(path: str, *, columns: Columns) -> Examples:
+    """The labelled examples of a TSV, CSV or JSON lines file. Raises UserError, with file and line, for a bad row."""
+    return laid_out(path, tables.select(path, columns.names(), header=columns.header), columns=columns)
 
 
 def parse(

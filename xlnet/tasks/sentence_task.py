@@ -59,15 +59,11 @@ class SentenceTask(Task):
     def _classes(cls, examples: sentence.Examples, data_set: str | None) -> list[str] | None:
         raise NotImplementedError
 
-    def read(self, path: str, *, labelled: bool = True) -> sentence.Examples:
+    def read(self, path: str) -> sentence.Examples:
         """See `Task`."""
         data_set = self.head.get("data_set")
-        if data_set is not None and labelled:
-            examples = known.read(path, data_set)
-        else:
-            examples = sentence.read(path, columns=self.columns, labelled=labelled)
-        if labelled:
-            self.targets(examples)
+        examples = sentence.read(path, columns=self.columns) if data_set is None else known.read(path, data_set)
+        self.targets(examples)
         return examples
 
     def parse(self, records: Sequence[Mapping[str, Any]], *, path: str, first_line: int = 1) -> sentence.Examples:

@@ -106,15 +106,15 @@ class Questions:
         return {kind: [fault.id for fault in self.faults if fault.kind == kind] for kind in kinds}
 
 
-def read(path: str, data_set: str = "squad2", *, labelled: bool = True) -> Questions:
-    """The questions of a file of a data set, a name of SPAN_SETS; without their answers unless `labelled`.
+def read(path: str, data_set: str = "squad2") -> Questions:
+    """The questions of a file of a data set, a name of SPAN_SETS.
 
     An answer that does not stand where the file says is taken from the nearest place where it does, and is one of
     `faults`. Raises UserError, with the file and the question's id, for an answer that is nowhere in its context
     (unless the data set is known for it: then the fault is listed), an empty context or question, an id that comes
     twice, and what is not of the layout; with the line for broken JSON.
     """
-    reader = _Reader(path, SPAN_SETS[data_set], data_set, labelled=labelled)
+    reader = _Reader(path, SPAN_SETS[data_set], data_set, labelled=True)
     for article in _list(_content(path), "data", path):
         for paragraph in _list(article, "paragraphs", path):
             reader.add(paragraph)

@@ -73,8 +73,3 @@ def best_threshold(
     if sums[best] > is_impossible.sum():
         return Threshold(float(sums[best]) / len(scores), float(null[order][best]))
     return Threshold(float(is_impossible.mean()), float(np.nextafter(null.min(), -np.inf)))
-
-
-def with_threshold(scores: Scores, null: Scores, *, is_impossible: NDArray[np.bool_], threshold: float) -> Scores:
-    """Scores of answers [questions], where a question whose `null` is above the threshold is not answered."""
-    return np.where(null > threshold, is_impossible.astype(np.float64), scores)

@@ -79,8 +79,8 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def read(self, path: str, *, labelled: bool = True) -> Examples:
-        """The examples of a file or folder. Raises UserError, with file and line, for a bad one."""
+    def read(self, path: str) -> Examples:
+        """The labelled examples of a file or folder. Raises UserError, with file and line, for a bad one."""
 
     @abstractmethod
     def parse(self, records: Sequence[Mapping[str, Any]], *, path: str, first_line: int = 1) -> Examples:

@@ -41,11 +41,9 @@ class TokenClassification(Task):
         """Whether the labels are of entities; otherwise each stands for itself."""
         return conll.are_entities(self.head["classes"])
 
-    def read(self, path: str, *, labelled: bool = True) -> Sentences:
+    def read(self, path: str) -> Sentences:
         """See `Task`."""
         columns = self.head["columns"]
-        if not labelled:
-            return conll.read(path, word_column=columns["word"], label_column=None)
         found = conll.read(path, word_column=columns["word"], label_column=columns["label"])
         conll.targets(found, self.head["classes"])
         return found

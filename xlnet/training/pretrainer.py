@@ -41,7 +41,6 @@ class Pretrainer(keras.Model):
         super().__init__(name=name)
         self.backbone = backbone
         self.head = head
-        self.corpus = corpus
         self.objective: Objective = OBJECTIVES[objective](corpus)
         for weight in self.objective.untrained(backbone):
             weight.trainable = False

@@ -40,7 +40,7 @@ def tensorflow_step(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
     loss, grads = replicas.across([loss, grads])
 
     def update(loss: Any, grads: Any, new: Any, memories: Any, total: Any) -> dict[str, Any]:
-        is_sound = model.optimizer.apply(grads, model.trainable_variables, **_loss(model, loss))
+        is_sound = model.optimizer.apply(grads, model.trainable_variables, loss=loss)
         for memory, value in zip(model.memories, _chosen(is_sound, new, memories), strict=True):
             memory.assign(value)
         return _count(model, loss, total=total, is_sound=is_sound)
@@ -93,7 +93,7 @@ def jax_step(model: Any, state: Any, batch: dict[str, Any]) -> Any:
         batch, memories, total, scale, weights, [values[id(variable)] for variable in rest]
     )
     with keras.StatelessScope(state_mapping=known) as scope:
-        is_sound = updates.apply(grads, **_loss(model, loss))
+        is_sound = updates.apply(grads, loss=loss)
     weights, optimized = (
         _values(scope, model.trainable_variables, weights),
         _values(scope, updates.variables, optimized),
@@ -154,10 +154,6 @@ def _share(model: Any, batch: dict[str, Any], memories: list[Any], total: Any) -
 def _split(model: Any, batch: dict[Any, Any]) -> dict[Any, Any]:
     """[rows, ...] -> [parts, rows / parts, ...], neighbours together: forward and backward rows alternate."""
     return {name: ops.reshape(values, (model.parts, -1, *ops.shape(values)[1:])) for name, values in batch.items()}
-
-
-def _loss(model: Any, loss: Any) -> dict[str, Any]:
-    return {"loss": loss} if hasattr(model.optimizer, "care") else {}
 
 
 def _chosen(is_sound: Any, new: list[Any], old: list[Any]) -> list[Any]:
