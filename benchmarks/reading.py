@@ -27,7 +27,8 @@ from benchmarks.step import Sizes
 from benchmarks.turns import Side
 from xlnet.corpus import layouts
 from xlnet.corpus.settings import CorpusSettings
-from xlnet.corpus.streams import CLS, SEP, Stream
+from xlnet.corpus.streams import Stream
+from xlnet.special_pieces import CLS, SEP
 
 VOCABULARY = 32_000
 SHARDS, PIECES = 16, 40_000  # in each

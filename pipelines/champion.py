@@ -19,10 +19,10 @@ from typing import Any
 
 from xlnet import runs, storage
 from xlnet.errors import UserError
+from xlnet.file_names import LINEAGE
 
-POINTER, LINEAGE, DECISION, SUMMARY, REPORT = (
+POINTER, DECISION, SUMMARY, REPORT = (
     "champion.json",
-    "lineage.json",
     "decision.json",
     "summary.json",
     "report.html",

@@ -13,10 +13,10 @@ from pipelines.spill import Spill
 from xlnet import disk, storage
 from xlnet.corpus.cleaning import CleaningSettings
 from xlnet.corpus.documents import Split
-from xlnet.corpus.manifest import VOCABULARY
 from xlnet.corpus.plan import Plan
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.corpus.shards import Recipe
+from xlnet.file_names import VOCABULARY
 from xlnet.text import Tokenizer
 
 

@@ -22,6 +22,7 @@ from xlnet.corpus import manifest, reference
 from xlnet.corpus.manifest import Manifest
 from xlnet.corpus.plan import Plan
 from xlnet.errors import UserError
+from xlnet.file_names import VOCABULARY
 
 WORK = ".work"
 CLAIM = "claim.json"
@@ -67,7 +68,7 @@ def filled(output: str, plan: Plan, *, is_here: bool) -> Iterator[Places]:
     except Exception as error:
         # What is elsewhere may be another run's as well; what is here is ours, and of use only with finished shards.
         if plan.before is None and not storage.is_remote(output) and not _has_records(output):
-            for name in ("shards", "tfrecords", manifest.VOCABULARY, WORK):  # the claim last: it says whose these are
+            for name in ("shards", "tfrecords", VOCABULARY, WORK):  # the claim last: it says whose these are
                 storage.remove_folder(storage.join(output, name))
                 storage.remove(storage.join(output, name))
         if _is_written_since(output, plan):

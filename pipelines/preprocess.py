@@ -23,10 +23,11 @@ from pipelines.journal import Advance, Journal
 from xlnet import storage, vocab
 from xlnet.corpus import documents, plan, sources
 from xlnet.corpus.cleaning import CleaningSettings
-from xlnet.corpus.manifest import VOCABULARY, Manifest
+from xlnet.corpus.manifest import Manifest
 from xlnet.corpus.plan import Plan
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import require
+from xlnet.file_names import VOCABULARY
 from xlnet.text import Tokenizer
 
 SPLIT = 16 << 20  # bytes of text that one element of the job reads

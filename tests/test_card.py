@@ -19,8 +19,8 @@ from xlnet.corpus import layouts
 from xlnet.corpus.manifest import COUNTS, Manifest
 from xlnet.errors import UserError
 from xlnet.record_sample import Sample
+from xlnet.special_pieces import CLS, SEP
 from xlnet.text import Tokenizer
-from xlnet.vocab import CLS, SEP
 
 HOSTILE = "<script>alert(1)</script><img src=http://127.0.0.1:9/x.png onerror='x()'>\u202e"
 NONE = {"documents": 0, "paragraphs": 0, "characters": 0, "pieces": 0}

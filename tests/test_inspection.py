@@ -13,8 +13,8 @@ from xlnet.corpus.manifest import Manifest
 from xlnet.drawing import draw
 from xlnet.errors import UserError
 from xlnet.inspection import LEGEND, SUBSCRIPTS, inspect
+from xlnet.special_pieces import CLS, EOD, EOP, SEP
 from xlnet.text import SPACE, Tokenizer
-from xlnet.vocab import CLS, EOD, EOP, SEP
 
 DIGITS = {after: chr(before) for before, after in SUBSCRIPTS.items()}
 SUBSCRIPT = re.compile(f"[{''.join(map(chr, DIGITS))}]+")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from xlnet import vocab
+from xlnet import special_pieces, vocab
 from xlnet.errors import UserError
 from xlnet.text import Tokenizer
 from xlnet.vocab import VocabularySettings
@@ -45,8 +45,18 @@ def trained(files: list[str], folder: Path, name: str = "x.model", settings: Voc
 def test_special_pieces_have_their_ids(corpus, tmp_path):
     model = trained(corpus, tmp_path)
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-    assert [processor.IdToPiece(index) for index in range(9)] == list(vocab.SPECIAL_PIECES)
-    named = (vocab.UNK, vocab.BOS, vocab.EOS, vocab.CLS, vocab.SEP, vocab.PAD, vocab.MASK, vocab.EOD, vocab.EOP)
+    assert [processor.IdToPiece(index) for index in range(9)] == list(special_pieces.SPECIAL_PIECES)
+    named = (
+        special_pieces.UNK,
+        special_pieces.BOS,
+        special_pieces.EOS,
+        special_pieces.CLS,
+        special_pieces.SEP,
+        special_pieces.PAD,
+        special_pieces.MASK,
+        special_pieces.EOD,
+        special_pieces.EOP,
+    )
     assert named == tuple(range(9))
     assert [processor.IdToPiece(index) for index in range(8, 17)] == ["<eop>", ".", "(", ")", '"', "-", "–", "£", "€"]
     assert [processor.IsControl(index) for index in range(9)] == [False, *[True] * 7, False]
@@ -59,14 +69,14 @@ def test_special_ids_are_those_of_the_recorded_vocabulary(golden):
     model = golden("spiece.model").read_bytes()
     vocab.check(model)
     tokenizer = Tokenizer(model)
-    assert tuple(tokenizer.piece(index) for index in range(9)) == vocab.SPECIAL_PIECES
+    assert tuple(tokenizer.piece(index) for index in range(9)) == special_pieces.SPECIAL_PIECES
 
 
 def test_control_symbols_never_come_from_text(corpus, tmp_path):
     tokenizer = Tokenizer(trained(corpus, tmp_path))
     ids = tokenizer.encode("<cls> heat <sep> <eod> no <eop>")
-    assert ids[-1] == vocab.EOP
-    assert not {vocab.CLS, vocab.SEP, vocab.EOD, vocab.BOS} & set(ids)
+    assert ids[-1] == special_pieces.EOP
+    assert not {special_pieces.CLS, special_pieces.SEP, special_pieces.EOD, special_pieces.BOS} & set(ids)
 
 
 def test_the_summary_says_what_was_learned_from(corpus, tmp_path):

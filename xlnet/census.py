@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xlnet.special_pieces import PARAGRAPH_END
+
 CODES = 0x110000  # Unicode's code points
-PARAGRAPH_END = "<eop>"  # a piece of its own: its characters are no text
 SHOWN = 10  # characters outside a vocabulary that are shown
 
 

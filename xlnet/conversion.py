@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from xlnet import __version__, storage, vocab
-from xlnet.conversion_input import HUGGING_FACE, KINDS, OURS, SUMMARIES, TENSORFLOW, Assumptions, Input, read
+from xlnet.conversion_input import HUGGING_FACE, KINDS, OURS, TENSORFLOW, Assumptions, Input, read
 from xlnet.errors import require
+from xlnet.file_names import VOCABULARY, WEIGHTS
 from xlnet.model import checkpoints, hugging_face, hugging_face_folders, reference_names, tensorflow_checkpoints
-from xlnet.model.config import ModelConfig
-from xlnet.model.weight_files import WEIGHTS
+from xlnet.model.config import PLAIN_SUMMARIES, ModelConfig
 from xlnet.text import Tokenizer
 
 __all__ = ["HUGGING_FACE", "KINDS", "OURS", "TENSORFLOW", "Assumptions", "convert"]
@@ -32,7 +32,7 @@ def convert(
     """
     assumed = assumed or Assumptions()
     require(to in KINDS, "the format to convert to", to, f"one of {', '.join(KINDS)}")
-    require(assumed.summary in SUMMARIES, "summary", assumed.summary, f"one of {', '.join(SUMMARIES)}")
+    require(assumed.summary in PLAIN_SUMMARIES, "summary", assumed.summary, f"one of {', '.join(PLAIN_SUMMARIES)}")
     require(assumed.sequence_length >= 8, "sequence_length", assumed.sequence_length, "8 pieces or more")
     storage.refuse_occupied(output)
     found = read(source, assumed)
@@ -55,7 +55,7 @@ def _check_vocabulary(found: Input, *, to: str) -> None:
         found.vocabulary is not None or to != OURS,
         "the vocabulary",
         None,
-        f"{checkpoints.VOCABULARY} beside {found.path}, or --vocabulary",
+        f"{VOCABULARY} beside {found.path}, or --vocabulary",
     )
     if found.vocabulary is None:
         return
@@ -128,9 +128,7 @@ def _write_checkpoint(found: Input, output: str, task: str) -> list[str]:
             storage.publish(str(folder / STATE_FILE), f'model_checkpoint_path: "{prefix}"\n'.encode())
         _copy_vocabulary(found, str(folder))
         storage.publish_json(str(folder / checkpoints.REFERENCE_CONFIG), found.config.to_reference())
-    notes = (
-        [] if found.vocabulary else [f"there is no {checkpoints.VOCABULARY} beside {found.path}, so none was written"]
-    )
+    notes = [] if found.vocabulary else [f"there is no {VOCABULARY} beside {found.path}, so none was written"]
     if found.config != ModelConfig.from_reference(found.config.to_reference()):
         notes.append("rates, initializer, clamping, attention and an exact gelu have no place in xlnet_config.json")
     if found.text["lower"] or found.text["keep_accents"]:
@@ -168,10 +166,10 @@ def _write_folder(found: Input, output: str) -> list[str]:
 
 def _copy_vocabulary(found: Input, folder: str) -> None:
     if found.vocabulary is not None:
-        storage.publish(storage.join(folder, checkpoints.VOCABULARY), storage.read_bytes(found.vocabulary))
+        storage.publish(storage.join(folder, VOCABULARY), storage.read_bytes(found.vocabulary))
 
 
 def _missing_vocabulary(found: Input) -> list[str]:
     if found.vocabulary is not None:
         return []
-    return [f"there is no {checkpoints.VOCABULARY} beside {found.path}, so none was written; pass --vocabulary"]
+    return [f"there is no {VOCABULARY} beside {found.path}, so none was written; pass --vocabulary"]

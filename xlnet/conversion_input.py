@@ -9,12 +9,12 @@ import numpy as np
 
 from xlnet import storage
 from xlnet.errors import UserError
+from xlnet.file_names import VOCABULARY, WEIGHTS
 from xlnet.model import checkpoints, hugging_face, hugging_face_folders, reference_names, tensorflow_checkpoints
 from xlnet.model.config import ModelConfig
-from xlnet.model.weight_files import WEIGHTS, stored_safetensors
+from xlnet.model.weight_files import stored_safetensors
 
 OURS, TENSORFLOW, HUGGING_FACE = KINDS = ("xlnet", "tensorflow", "hugging-face")
-SUMMARIES = ("last", "first", "mean")
 
 
 @dataclass(frozen=True)
@@ -205,5 +205,5 @@ def _arrays(path: str) -> dict[str, np.ndarray]:
 
 
 def _vocabulary(folder: str, assumed: Assumptions) -> str | None:
-    beside = storage.join(folder, checkpoints.VOCABULARY)
+    beside = storage.join(folder, VOCABULARY)
     return assumed.vocabulary or (beside if storage.exists(beside) else None)

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from xlnet.corpus import orders
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import UserError
+from xlnet.special_pieces import CLS, EOD, PARAGRAPH_END, SEP, SPECIAL_PIECES
 from xlnet.text import SPACE, Tokenizer
-from xlnet.vocab import CLS, EOD, EOP, SEP, SPECIAL_PIECES
 
 LONGEST = 2048  # pieces; a longer record is no longer looked at
 NAMES = ("reuse", "A", "B")
-MARKS = {SPECIAL_PIECES[EOP]: "¶", SPECIAL_PIECES[EOD]: "◼", SPACE: "␣"}
+MARKS = {PARAGRAPH_END: "¶", SPECIAL_PIECES[EOD]: "◼", SPACE: "␣"}
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from typing import Any
 from xlnet import runs, storage
 from xlnet.corpus.manifest import Manifest
 from xlnet.errors import UserError
-
-CARD = "model-card.json"  # as `serving.export` names it; that file imports Keras
+from xlnet.file_names import CARD, WEIGHTS
 
 
 def settings(manifest: Manifest, pretrained: dict[str, Any] | None, tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def checksums(manifest: Manifest, folders: dict[str, str]) -> list[tuple[str, st
     """(what, SHA-256) of the vocabulary and of each model directory's weights; `folders`: name -> directory."""
     found = [("vocabulary", str(manifest.vocabulary["sha256"]))]
     for name, folder in folders.items():
-        found += [(f"{name}: {file}", digest) for file, digest in runs.checksum(folder, "model.safetensors")]
+        found += [(f"{name}: {file}", digest) for file, digest in runs.checksum(folder, WEIGHTS)]
     return found
 
 

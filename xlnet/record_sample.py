@@ -10,8 +10,8 @@ from xlnet import storage
 from xlnet.corpus import layouts
 from xlnet.corpus.manifest import Manifest, Shard
 from xlnet.errors import UserError
+from xlnet.special_pieces import CLS, SEP
 from xlnet.text import Tokenizer
-from xlnet.vocab import CLS, SEP
 
 Pieces = NDArray[np.integer]
 BINS = 32  # of a window's positions, over both halves

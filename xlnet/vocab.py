@@ -20,17 +20,16 @@ from xlnet import sampling, storage
 from xlnet.census import Census
 from xlnet.corpus import sources
 from xlnet.errors import UserError, require
+from xlnet.file_names import VOCABULARY
 from xlnet.reservoir import Sentences
 from xlnet.sampling import LONGEST_SENTENCE, Plan
 from xlnet.settings import setting
+from xlnet.special_pieces import CLS, EOP, PARAGRAPH_END, SPECIAL_PIECES, UNK
 from xlnet.text import load_model
 
-UNK, BOS, EOS, CLS, SEP, PAD, MASK, EOD, EOP = range(9)
-SPECIAL_PIECES = ("<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>", "<eod>", "<eop>")  # by id
 CONTROL_SYMBOLS = SPECIAL_PIECES[CLS:EOP]
-USER_DEFINED_SYMBOLS = ("<eop>", ".", "(", ")", '"', "-", "–", "£", "€")
+USER_DEFINED_SYMBOLS = (PARAGRAPH_END, ".", "(", ")", '"', "-", "–", "£", "€")
 
-MODEL = "spiece.model"  # the customary name
 LARGEST = 1 << 28  # pieces; `corpus.records` encodes smaller numbers only
 THREADS = 4  # a fixed number, because the sums of the threads, and so the bytes of the model, depend on it
 
@@ -80,7 +79,9 @@ def train(
     """
     require(bool(output), "output", output, "a file")
     if os.path.isdir(output):
-        raise UserError(f"the output {output} is a folder; name a file in it, such as {storage.join(output, MODEL)}")
+        raise UserError(
+            f"the output {output} is a folder; name a file in it, such as {storage.join(output, VOCABULARY)}"
+        )
     named = sources.parse(files)
     listed = sources.listed(named)
     for _, file in listed:

@@ -7,8 +7,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from xlnet import plots
+from xlnet.special_pieces import SPECIAL_PIECES
 from xlnet.text import SPACE, Tokenizer
-from xlnet.vocab import SPECIAL_PIECES
 
 FREQUENT, UNUSED = 60, 40  # pieces that are shown
 RARE = 100  # times in the text; a piece that is met less often is learnt badly

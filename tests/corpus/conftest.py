@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from xlnet.corpus.streams import EOD, Stream
+from xlnet.corpus.streams import Stream
+from xlnet.special_pieces import EOD
 
 
 @pytest.fixture(scope="session")

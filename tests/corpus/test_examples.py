@@ -6,7 +6,8 @@ import pytest
 
 from xlnet.corpus import examples
 from xlnet.corpus.settings import CorpusSettings
-from xlnet.corpus.streams import CLS, SEP, Stream, segment_ids, side_by_side
+from xlnet.corpus.streams import Stream, segment_ids, side_by_side
+from xlnet.special_pieces import CLS, SEP
 
 SMALL = CorpusSettings(sequence_length=32, reuse_length=16, permutation_size=8, predictions=7)
 IS_START = np.arange(200) % 3 > 0

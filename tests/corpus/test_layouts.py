@@ -10,8 +10,9 @@ from xlnet.corpus import layouts, records, streams, tfrecords
 from xlnet.corpus.examples import examples
 from xlnet.corpus.orders import dense
 from xlnet.corpus.settings import LAYOUTS, CorpusSettings
-from xlnet.corpus.streams import CLS, SEP, Stream
+from xlnet.corpus.streams import Stream
 from xlnet.errors import UserError
+from xlnet.special_pieces import CLS, SEP
 
 SMALL = CorpusSettings(sequence_length=36, reuse_length=18, permutation_size=9, predictions=7, reference_rows=4)
 

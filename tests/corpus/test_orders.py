@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xlnet.corpus import orders, records, tfrecords
-from xlnet.corpus.streams import CLS, SEP
+from xlnet.special_pieces import CLS, SEP
 
 
 def reference_features(record, order, *, reuse_length, predictions=None):

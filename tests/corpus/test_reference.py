@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from xlnet.corpus import layouts, records, reference, tfrecords
-from xlnet.corpus.streams import SEP, Stream, segment_ids
+from xlnet.corpus.streams import Stream, segment_ids
 from xlnet.errors import UserError
+from xlnet.special_pieces import SEP
 from xlnet.text import Tokenizer
 
 CASES = ["cased", "uncased_uni"]

@@ -6,8 +6,8 @@ import pytest
 from xlnet.corpus import shards
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.corpus.shards import Recipe, write_shard
-from xlnet.corpus.streams import EOD
 from xlnet.corpus.tokenized import TokenizedDocuments, document_key
+from xlnet.special_pieces import EOD
 
 SMALL = CorpusSettings(sequence_length=32, reuse_length=16, permutation_size=16, predictions=4, shards=3)
 RECIPE = Recipe(SMALL, np.ones(100, np.bool_), "a" * 64, (1.0,), unique=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from xlnet.corpus import spans
 from xlnet.corpus.settings import CorpusSettings
-from xlnet.corpus.streams import CLS, SEP
+from xlnet.special_pieces import CLS, SEP
 
 CHANCES = np.cumsum(1 / np.arange(1, 6)) / np.sum(1 / np.arange(1, 6))
 PIECES = CorpusSettings(span_unit="piece")

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from xlnet.corpus import records, streams, tfrecords
 from xlnet.corpus.settings import CorpusSettings
-from xlnet.corpus.streams import CLS, SEP, Stream
+from xlnet.corpus.streams import Stream
+from xlnet.special_pieces import CLS, SEP
 
 
 def split_plainly(size, boundaries, begin, *, total, draws):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from xlnet.corpus import tokenized
 from xlnet.corpus.arrangement import arrange
 from xlnet.corpus.documents import DeadLetter, Document
-from xlnet.corpus.streams import EOD
+from xlnet.special_pieces import EOD
 
 
 def encode_lines(lines):

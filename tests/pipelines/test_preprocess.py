@@ -17,11 +17,12 @@ import sentencepiece
 
 from pipelines import job, output, preprocess, steps
 from xlnet import storage
-from xlnet.corpus import accounts, documents, layouts, plan, shards, streams, tokenized
+from xlnet.corpus import accounts, documents, layouts, plan, shards, tokenized
 from xlnet.corpus.cleaning import CleaningSettings
 from xlnet.corpus.manifest import Manifest
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import UserError
+from xlnet.special_pieces import CLS, EOD, SEP
 from xlnet.text import Tokenizer
 
 SMALL = CorpusSettings(sequence_length=64, reuse_length=32, permutation_size=32, predictions=10, shards=3)
@@ -46,7 +47,7 @@ def data(text, vocabulary, tmp_path_factory):
 
 def encoded(pages, vocabulary):
     tokenizer = Tokenizer(vocabulary)
-    return [np.concatenate([tokenizer.encode_lines(page)[0], [streams.EOD]]).tolist() for page in pages]
+    return [np.concatenate([tokenizer.encode_lines(page)[0], [EOD]]).tolist() for page in pages]
 
 
 def test_every_piece_is_in_a_record_or_counted_as_dropped(data, pages, vocabulary):
@@ -60,7 +61,7 @@ def test_every_piece_is_in_a_record_or_counted_as_dropped(data, pages, vocabular
         assert len(rows) == shard.records
         stream = np.concatenate([row["input"][:32] for row in rows[0::2]])
         assert stream.size + shard.pieces_dropped == shard.pieces
-        ends = np.flatnonzero(stream == streams.EOD) + 1
+        ends = np.flatnonzero(stream == EOD) + 1
         *whole, tail = np.split(stream, ends)
         for document in whole:
             left.remove(tuple(document.tolist()))
@@ -109,7 +110,7 @@ def test_records_have_their_features(data):
         for row in layouts.read(str(data / shard.file), manifest.settings):
             assert sorted(row) == ["input", "is_masked", "label", "order", "seg_id"]
             assert {name: values.size for name, values in row.items() if values.size != 64} == {"label": 1}
-            is_target, is_functional = row["is_masked"].astype(bool), np.isin(row["input"], (streams.SEP, streams.CLS))
+            is_target, is_functional = row["is_masked"].astype(bool), np.isin(row["input"], (SEP, CLS))
             assert is_target.sum() == 10
             assert not (is_target & is_functional).any()
             for half in (slice(32), slice(32, None)):

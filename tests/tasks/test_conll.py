@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from xlnet import vocab
 from xlnet.errors import UserError
+from xlnet.special_pieces import CLS, SEP, UNK
 from xlnet.tasks import conll, labelling
 from xlnet.tasks.conll import Sentences
 from xlnet.text import Tokenizer
-from xlnet.vocab import CLS, SEP, UNK
 
 CONLL_2003 = """-DOCSTART- -X- -X- O
 

@@ -9,8 +9,9 @@ import pytest
 from xlnet import storage
 from xlnet.corpus import layouts, orders, records, reference, tfrecords
 from xlnet.corpus.manifest import Manifest
-from xlnet.corpus.streams import CLS, SEP, Stream
+from xlnet.corpus.streams import Stream
 from xlnet.errors import UserError
+from xlnet.special_pieces import CLS, SEP
 from xlnet.training import data
 from xlnet.training.data import check_rows, check_shards, naming_damage, training_batches, validation_batches
 

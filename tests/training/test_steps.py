@@ -15,12 +15,12 @@ from xlnet.corpus.settings import CorpusSettings
 from xlnet.model.backbone import Backbone
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
+from xlnet.special_pieces import CLS
 from xlnet.training import optimizer
 from xlnet.training.guard import FIRST_SCALE
 from xlnet.training.objectives import OBJECTIVES, fit
 from xlnet.training.pretrainer import Pretrainer
 from xlnet.training.settings import OptimizerSettings
-from xlnet.vocab import CLS
 
 CORPUS = CorpusSettings(sequence_length=32, reuse_length=16, permutation_size=16, predictions=6)
 CONFIG = ModelConfig(

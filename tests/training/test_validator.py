@@ -8,9 +8,9 @@ from xlnet.corpus.settings import CorpusSettings
 from xlnet.model.backbone import Backbone
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
+from xlnet.special_pieces import CLS
 from xlnet.training import objectives
 from xlnet.training.validator import BANDS, Validator
-from xlnet.vocab import CLS
 
 CORPUS = CorpusSettings(sequence_length=32, reuse_length=16, permutation_size=16, predictions=6)
 SIZES = {"vocab_size": 60, "layers": 1, "model_dim": 8, "heads": 1, "head_dim": 8, "feedforward_dim": 8}

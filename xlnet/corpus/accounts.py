@@ -21,6 +21,7 @@ from xlnet.corpus.manifest import Manifest, Shard
 from xlnet.corpus.reconciliation import DUPLICATE, Ledger
 from xlnet.corpus.tally import Removed, Tally, json_line, shown
 from xlnet.errors import UserError
+from xlnet.file_names import VOCABULARY
 
 if TYPE_CHECKING:
     from xlnet.text import Tokenizer
@@ -69,7 +70,7 @@ def _manifest(ledger: Ledger, removed: Mapping[str, Removed]) -> Manifest:
     return Manifest(
         settings=plan.settings,
         cleaning=plan.cleaning,
-        vocabulary={"file": manifest.VOCABULARY, "sha256": plan.vocabulary, "size": ledger.vocabulary_size},
+        vocabulary={"file": VOCABULARY, "sha256": plan.vocabulary, "size": ledger.vocabulary_size},
         sources=[{**asdict(source), "patterns": list(source.patterns)} for source in plan.sources],
         inputs=[asdict(file) for file in plan.inputs if file.part == plan.new_part],
         counts={},
@@ -160,7 +161,7 @@ def _removed(directory: str, ledger: Ledger) -> dict[str, Removed]:
             mine.examples = shown(mine.examples)
     duplicates = [summary for summary in ledger.new_summaries if summary.duplicates]
     if duplicates:
-        tokenizer = _tokenizer(storage.join(directory, manifest.VOCABULARY))
+        tokenizer = _tokenizer(storage.join(directory, VOCABULARY))
         texts = [tokenizer.decode(pieces) for summary in duplicates for pieces in summary.examples]
         total[DUPLICATE] = Removed(
             documents=sum(summary.duplicates for summary in duplicates),

@@ -15,13 +15,13 @@ from xlnet.corpus.documents import EXCERPT, DeadLetter, Document
 from xlnet.corpus.manifest import REPAIRED
 from xlnet.errors import require
 from xlnet.settings import setting
+from xlnet.special_pieces import PARAGRAPH_END
 
 TOO_SHORT = "too short"
 TOO_LONG = "too long"
 SYMBOLS = "symbols"
 
 
-EOP = "<eop>"
 BLOCK = 1 << 20  # characters that are looked up at once
 _ASCII_OTHER = bytes(code for code in range(128) if not chr(code).isalnum() and not chr(code).isspace())
 _ASCII_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"
@@ -89,7 +89,7 @@ def clean(document: Document, settings: CleaningSettings) -> Document | Removal:
         document = repair(document)
     if not settings.least_characters and not settings.most_characters and settings.most_symbols == 1:
         return document
-    text = "\n".join(document.lines).replace(EOP, "")
+    text = "\n".join(document.lines).replace(PARAGRAPH_END, "")
     characters = len(text) - len(document.lines) + 1
     reason = _reason(text, characters, settings)
     if reason is None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from xlnet.corpus import orders, spans, streams
 from xlnet.corpus.settings import FUNCTIONAL, CorpusSettings
-from xlnet.corpus.streams import CLS, SEP, Stream
+from xlnet.corpus.streams import Stream
+from xlnet.special_pieces import CLS, SEP
 
 BLOCK = 2048  # records made at once; draws are keyed by block, so another number is other data
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from xlnet.corpus import orders, records, reference, streams, tfrecords
 from xlnet.corpus.examples import Features, examples
 from xlnet.corpus.settings import FUNCTIONAL, CorpusSettings
-from xlnet.corpus.streams import CLS, SEP, Stream
+from xlnet.corpus.streams import Stream
 from xlnet.corpus.tfrecords import Writable
 from xlnet.errors import UserError
+from xlnet.special_pieces import CLS, SEP
 
 SMALL = 1 << 16  # pieces of the largest vocabulary whose numbers have 16 bits
 

@@ -12,10 +12,10 @@ from typing import Any
 from xlnet import storage
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import UserError
+from xlnet.file_names import VOCABULARY
 
 FORMAT = "xlnet-data/2"
 NAME = "manifest.json"
-VOCABULARY = "spiece.model"
 PIECE_COUNTS = "piece-counts.npy"
 DEAD_LETTERS = "dead-letters.jsonl"
 REMOVED = "removed.jsonl"

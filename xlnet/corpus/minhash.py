@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet.corpus.characters import LETTER, codes, kinds
+from xlnet.special_pieces import PARAGRAPH_END
 
 SHINGLE = 5  # words
 BANDS, ROWS = 14, 8
@@ -41,7 +42,7 @@ def bands(documents: Sequence[Sequence[str]]) -> NDArray[np.uint64]:
 
 def signatures(documents: Sequence[Sequence[str]]) -> NDArray[np.uint32]:
     """The signature of each document [documents, 112], of its lines."""
-    words, counts = _words([" ".join(lines).replace("<eop>", " ").lower() for lines in documents])
+    words, counts = _words([" ".join(lines).replace(PARAGRAPH_END, " ").lower() for lines in documents])
     found = np.full((len(documents), BANDS * ROWS), 0xFFFFFFFF, np.uint32)
     for shingles, starts, owners in _shingles(words, counts):
         buffer = np.empty_like(shingles)

@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet.corpus.documents import Document
+from xlnet.special_pieces import PARAGRAPH_END
 
-EOP = "<eop>"
 HASH_BYTES = 16
 
 
 def of(lines: Sequence[str]) -> list[list[str]]:
     """The paragraphs of a document: lines up to one that ends in `<eop>`; if none does, each line is one."""
-    ends = [number for number, line in enumerate(lines, 1) if line.endswith(EOP)] or list(range(1, len(lines) + 1))
+    ends = [number for number, line in enumerate(lines, 1) if line.endswith(PARAGRAPH_END)]
+    ends = ends or list(range(1, len(lines) + 1))
     if ends[-1] < len(lines):
         ends.append(len(lines))
     return [list(lines[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
@@ -32,7 +33,8 @@ def hashes(lines: Sequence[str], *, seed: int) -> NDArray[np.uint8]:
 
 def lengths(lines: Sequence[str]) -> NDArray[np.int64]:
     """How many characters each paragraph has [paragraphs], `<eop>` not counted."""
-    return np.array([sum(map(len, part)) - len(EOP) * part[-1].endswith(EOP) for part in of(lines)], np.int64)
+    found = [sum(map(len, [*others, last.removesuffix(PARAGRAPH_END)])) for *others, last in of(lines)]
+    return np.array(found, np.int64)
 
 
 def without(document: Document, numbers: Collection[int]) -> Document | None:

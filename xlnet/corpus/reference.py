@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from xlnet import storage
-from xlnet.corpus.manifest import COUNTS, NAME, VOCABULARY, Manifest, Shard
+from xlnet.corpus.manifest import COUNTS, NAME, Manifest, Shard
 from xlnet.corpus.settings import CorpusSettings
 from xlnet.errors import UserError
+from xlnet.file_names import VOCABULARY
 
 FOLDER = "tfrecords"
 CORPUS_INFO = "corpus_info.json"

@@ -14,8 +14,8 @@ from itertools import accumulate, pairwise
 from sentencex import segment
 
 from xlnet.corpus.parsing import Document
+from xlnet.special_pieces import PARAGRAPH_END
 
-EOP = "<eop>"
 WINDOW = 1 << 13  # characters that the library is given at once: its time can grow with their square
 
 _QUOTE = re.compile('["“”„‘’«»「」『』]')
@@ -31,8 +31,9 @@ def split_document(document: Document, *, language: str) -> Document:
     """The document with a sentence a line, where each line was a paragraph."""
     lines: list[str] = []
     for paragraph in document.lines:
-        *others, last = split(paragraph.removesuffix(EOP), language) or [paragraph.removesuffix(EOP)]
-        lines += [*others, last + EOP]
+        text = paragraph.removesuffix(PARAGRAPH_END)
+        *others, last = split(text, language) or [text]
+        lines += [*others, last + PARAGRAPH_END]
     return replace(document, lines=lines)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from xlnet.corpus.settings import CorpusSettings
+from xlnet.special_pieces import CLS, SEP
 
-CLS, SEP, EOD = 3, 4, 7
 A, B, OF_CLS = 0, 1, 2  # segment ids
 
 

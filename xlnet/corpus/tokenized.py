@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet.corpus.documents import DeadLetter, Document
-from xlnet.corpus.streams import EOD, Stream
+from xlnet.corpus.streams import Stream
+from xlnet.special_pieces import EOD
 
 KEY_BYTES = 16
 BLOCK = 1 << 20  # characters that are tokenised together

@@ -14,13 +14,13 @@ from keras import ops
 
 from xlnet import storage
 from xlnet.errors import UserError
+from xlnet.file_names import VOCABULARY, WEIGHTS
 from xlnet.model.config import ModelConfig
 from xlnet.model.reference_names import without_task
-from xlnet.model.weight_files import WEIGHTS, stored_weights
+from xlnet.model.weight_files import stored_weights
 
 FORMAT = "xlnet-model/1"
 CONFIG, REFERENCE_CONFIG = "config.json", "xlnet_config.json"
-VOCABULARY = "spiece.model"
 TRAINING_STATE = "training-state.safetensors"  # what a converted checkpoint held beside weights; nothing here reads it
 
 

@@ -10,6 +10,8 @@ from xlnet.errors import UserError
 from xlnet.settings import setting
 
 ATTENTIONS = ("bi", "uni")  # every position sees every other, or only those before it
+PLAIN_SUMMARIES = ("last", "first", "mean")  # of a sequence; what other formats have
+SUMMARIES = (*PLAIN_SUMMARIES, "attn")
 ACTIVATIONS = ("gelu", "gelu_exact", "relu")  # "gelu" by tanh, as in the reference; Hugging Face's is exact
 LAYER_NORM_EPSILON = 1e-12  # as in the released checkpoints
 

@@ -11,11 +11,9 @@ from keras import ops
 from xlnet.errors import UserError
 from xlnet.model.attention import MASKED, from_heads, to_heads, weigh
 from xlnet.model.backbone import Backbone
-from xlnet.model.config import ModelConfig
+from xlnet.model.config import SUMMARIES, ModelConfig
 from xlnet.model.dropout import Dropout
 from xlnet.model.layer_norm import layer_norm
-
-SUMMARIES = ("last", "first", "mean", "attn")
 
 
 class LanguageModelHead(keras.layers.Layer):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xlnet.errors import UserError
-from xlnet.model.config import LAYER_NORM_EPSILON, ModelConfig
+from xlnet.model.config import LAYER_NORM_EPSILON, PLAIN_SUMMARIES, ModelConfig
 from xlnet.model.hugging_face import ARCHITECTURES
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -104,7 +104,7 @@ def _classes(content: Mapping[str, Any]) -> list[str]:
 def _summary(content: Mapping[str, Any], *, where: str) -> dict[str, Any]:
     summary, projection = content.get("summary_type", "last"), content.get("summary_use_proj", True)
     summary = "last" if summary == "cls_index" else summary  # which is the last one where none is given
-    if summary not in ("last", "first", "mean") or content.get("summary_proj_to_labels"):
+    if summary not in PLAIN_SUMMARIES or content.get("summary_proj_to_labels"):
         raise UserError(f"{where}: summary_type is {summary!r}, known are last, first and mean, projected to model_dim")
     activation = content.get("summary_activation", "tanh")
     if activation not in (("tanh",) if projection else (None, "", IDENTITY)):

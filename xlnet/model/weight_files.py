@@ -8,10 +8,10 @@ import numpy as np
 
 from xlnet import storage
 from xlnet.errors import UserError
+from xlnet.file_names import WEIGHTS
 from xlnet.model import tensorflow_checkpoints
 from xlnet.model.stored import Stored
 
-WEIGHTS = "model.safetensors"
 WIDENED = ("F16", "BF16")  # half precision becomes float32, which holds each of its values
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from xlnet.errors import require
 from xlnet.settings import setting
-from xlnet.vocab import EOD
+from xlnet.special_pieces import EOD
 
 NEVER = slice(0, EOD)  # <unk>, <s>, </s>, <cls>, <sep>, <pad> and <mask> are no text
 

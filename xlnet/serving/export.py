@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from xlnet import storage
 from xlnet.errors import UserError
-from xlnet.model.checkpoints import CONFIG, VOCABULARY
+from xlnet.file_names import VOCABULARY
+from xlnet.model.checkpoints import CONFIG
 from xlnet.serving import model_card, onnx_model, saved_model, text_model
 from xlnet.serving.model_card import CARD, PAGE
 from xlnet.serving.served import Call, Served, largest_difference, relative_error, samples

@@ -12,9 +12,9 @@ from xlnet.model.checkpoints import read_description
 from xlnet.model.continuation import Continuation, ReadText
 from xlnet.model.pretrained import load_language_model, trained_memory
 from xlnet.serving.decoding import DecodingSettings, choose
+from xlnet.special_pieces import EOD, EOP
 from xlnet.tasks.predictor import load_tokenizer
 from xlnet.text import SPACE, Tokenizer
-from xlnet.vocab import EOD, EOP
 
 SEGMENT = 64  # pieces of a prompt that are read at once; what is left of it is read piece by piece
 

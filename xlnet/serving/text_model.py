@@ -11,10 +11,10 @@ from typing import Any
 from xlnet.errors import UserError
 from xlnet.serving.saved_model import SIGNATURE
 from xlnet.serving.served import TEXTS, Call, Served
+from xlnet.special_pieces import CLS, SEP
 from xlnet.tasks.features import PIECE_PAD, SEGMENT_A, SEGMENT_B, SEGMENT_CLS, SEGMENT_PAD
 from xlnet.tasks.sentence_task import SentenceTask
 from xlnet.text import Tokenizer
-from xlnet.vocab import CLS, SEP
 
 UNICODE = 0x110000
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet.serving.settings import SPECIAL
+from xlnet.special_pieces import CLS, SEP
 from xlnet.tasks.features import PIECE_PAD, SEGMENT_A, SEGMENT_CLS, SEGMENT_PAD
-from xlnet.vocab import CLS, SEP
 
 
 class Windows(NamedTuple):

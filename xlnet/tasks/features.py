@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet.errors import UserError
-from xlnet.vocab import CLS, SEP
+from xlnet.special_pieces import CLS, SEP
 
 SEGMENT_A, SEGMENT_B, SEGMENT_CLS, SEGMENT_PAD = 0, 1, 2, 4  # 3 is the <sep> of other tasks
 PIECE_PAD = 0  # as in the released fine-tuning code, not <pad>; a padded piece is never looked at

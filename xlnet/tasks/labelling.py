@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from xlnet.corpus.characters import UNSPACED, kinds
 from xlnet.errors import UserError
+from xlnet.special_pieces import UNK
 from xlnet.tasks.conll import Sentences
 from xlnet.tasks.features import SHORTEST, firsts, laid_out
 from xlnet.text import SPACE, Tokenizer
-from xlnet.vocab import UNK
 
 IGNORED = -1  # the target of pieces that do not begin a word
 

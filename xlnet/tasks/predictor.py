@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from xlnet import storage
 from xlnet.errors import UserError
+from xlnet.file_names import VOCABULARY
 from xlnet.model import checkpoints
 from xlnet.tasks import registry
 from xlnet.tasks.batching import answered
 from xlnet.tasks.sentence_task import SentenceTask
 from xlnet.tasks.task import Arrays, Examples, Features, Outputs, Task
 from xlnet.text import Tokenizer
-
-VOCABULARY = checkpoints.VOCABULARY
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet.errors import UserError
+from xlnet.special_pieces import CLS, SEP
 from xlnet.tasks.features import PIECE_PAD, Parts
 from xlnet.tasks.span_questions import NOWHERE, Questions
-from xlnet.vocab import CLS, SEP
 
 SEGMENT_CONTEXT, SEGMENT_QUESTION, SEGMENT_CLS, SEGMENT_PAD = 0, 1, 2, 3
 SPECIAL = 3  # two <sep> and a <cls>

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from xlnet.errors import UserError, require
+from xlnet.model.config import SUMMARIES
 from xlnet.settings import setting, suggestion
 from xlnet.tasks import known, registry, sentence
 from xlnet.tasks.span_questions import SPAN_SETS
 from xlnet.training.settings import PRECISIONS, OptimizerSettings
 
-SUMMARIES = ("last", "first", "mean", "attn")
 LORA_KERNELS = ("q", "k", "v", "o", "r", "ff")
 FREE = (  # may change when a run goes on from a checkpoint; the middle ones change rounding, nothing else
     "checkpoint_interval",

@@ -14,11 +14,11 @@ from xlnet.errors import require
 from xlnet.model.checkpoints import read_description
 from xlnet.model.pretrained import load_language_model, trained_memory
 from xlnet.progress import Progress
+from xlnet.special_pieces import SPECIAL_PIECES, UNK
 from xlnet.tasks.predictor import load_tokenizer
 from xlnet.text import Tokenizer
 from xlnet.training.data import check_shards, naming_damage, validation_batches
 from xlnet.training.pretrainer import Pretrainer
-from xlnet.vocab import SPECIAL_PIECES, UNK
 
 FORMAT = "xlnet-language-model-evaluation/1"
 MEASURES = {

@@ -17,7 +17,7 @@ from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead
 from xlnet.model.permutation import target_positions, visible, visible_from
 from xlnet.model.visibility import empty
-from xlnet.vocab import CLS, SEP
+from xlnet.special_pieces import CLS, SEP
 
 
 class Permutation:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from xlnet.corpus import layouts, records
 from xlnet.corpus.settings import FUNCTIONAL, CorpusSettings
-from xlnet.corpus.streams import CLS, SEP
+from xlnet.special_pieces import CLS, SEP
 
 KINDS = {"u1": tf.uint8, "<u2": tf.uint16, "<u4": tf.int32}  # numbers of pieces do not reach the highest bit
 

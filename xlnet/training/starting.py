@@ -6,7 +6,8 @@ from typing import Any
 
 from xlnet import storage, vocab
 from xlnet.errors import UserError
-from xlnet.model.checkpoints import CONFIG, VOCABULARY, load_config, read_description
+from xlnet.file_names import VOCABULARY
+from xlnet.model.checkpoints import CONFIG, load_config, read_description
 from xlnet.model.config import ModelConfig
 from xlnet.text import Tokenizer
 
