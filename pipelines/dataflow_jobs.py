@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import re
 import sys
 import time
 from collections import defaultdict
@@ -12,6 +11,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
+from pipelines.running import mendable
 from xlnet import buckets
 from xlnet.errors import UserError
 
@@ -20,9 +20,6 @@ TELL = 60.0  # seconds between lines about it
 PATIENCE = 60.0  # seconds in which the service may be away, or a job's reason come after its end
 ENDED = ("DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED")
 ENDING = ("CANCELLING", "RESOURCE_CLEANING_UP")
-USER_ERROR = re.compile(
-    rf"^{re.escape(f'{UserError.__module__}.{UserError.__name__}')}: (.+?)(?: \[while running .*)?$", re.MULTILINE
-)
 REFUSALS = {  # exceptions of google.api_core, google.auth and requests by name
     "BadRequest": "Dataflow refuses the job: {}",
     "InvalidArgument": "Dataflow refuses the job: {}",
@@ -168,12 +165,10 @@ class Jobs:
         until = time.monotonic() + PATIENCE
         while not (texts := self._errors(job)) and time.monotonic() < until:
             time.sleep(min(POLL, PATIENCE / 10))
-        mendable = [found[1] for text in texts if (found := USER_ERROR.search(text))]
+        told = [found for text in texts if (found := mendable(text))]
         tracebacks = [text.strip().splitlines()[-1] for text in texts if "Traceback" in text]
         own = [text for text in texts if "work item was attempted" not in text]
-        return next(
-            (" ".join(some[-1].split()) for some in (mendable, tracebacks, own, texts) if some), "no reason given"
-        )
+        return next((" ".join(some[-1].split()) for some in (told, tracebacks, own, texts) if some), "no reason given")
 
     def _errors(self, job: str) -> list[str]:
         texts: list[str] = []

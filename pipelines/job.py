@@ -1,16 +1,14 @@
 """What every step of one preprocessing run knows, and the elements that it works on."""
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from pipelines.output import Places
 from pipelines.running import Refusal
 from pipelines.spill import Spill
-from xlnet import disk, storage
+from xlnet import storage
 from xlnet.corpus.cleaning import CleaningSettings
 from xlnet.corpus.documents import Split
 from xlnet.corpus.plan import Plan
@@ -87,9 +85,3 @@ class Job:
     def counts(self, shard: int) -> str:
         """Where a shard's piece frequencies lie until the end."""
         return storage.join(self.places.work, f"counts-{shard}.bin")
-
-    @contextlib.contextmanager
-    def refusing(self) -> Iterator[None]:
-        """Ends the job in one line for what the user can mend, such as a full disk."""
-        with self.refusal.catching(), disk.mendable(self.directory):
-            yield

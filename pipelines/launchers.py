@@ -58,16 +58,17 @@ class Processes:
         places = [os.getcwd(), *sys.path[:1], os.environ.get("PYTHONPATH", "")]
         environment = {**os.environ, **_environment(container), "PYTHONPATH": os.pathsep.join(filter(None, places))}
         environment["PYTHONIOENCODING"] = "utf-8"  # what is read here, whatever the locale
-        return self._run(words, environment=environment, limit=limit, listen=listen)
+        return self.listened(words, environment=environment, limit=limit, listen=listen)
 
     def stop(self) -> None:
         """See Launcher."""
         for process in list(self.running):
             _signal(process, signal.SIGTERM)
 
-    def _run(
+    def listened(
         self, words: Sequence[str], *, limit: float | None, listen: Listen, environment: Mapping[str, str]
     ) -> Ended:
+        """Run a command to its end; each line of its output is told."""
         late = threading.Event()
         with subprocess.Popen(
             words,
@@ -126,7 +127,7 @@ class Containers:
         asked += [f"--env={key}={value}" for key, value in _environment(container).items()]
         self.names.add(known)
         try:
-            ended = self.processes._run(
+            ended = self.processes.listened(
                 [*asked, *self.more, container["image"], *words],
                 environment=os.environ,
                 limit=limit,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pipelines.probe import probes
+from pipelines.splits import SPLIT
 from xlnet import storage
 from xlnet.corpus import documents, intake, shards, tokenized
 from xlnet.corpus.cleaning import CleaningSettings
@@ -14,8 +15,6 @@ from xlnet.corpus.settings import CorpusSettings
 from xlnet.corpus.tally import Tally
 from xlnet.corpus.tokenized import Block, TokenizedDocuments
 from xlnet.text import Tokenizer
-
-SPLIT = 16 << 20  # bytes that one element of the job reads, where the format can be divided
 
 
 @dataclass(frozen=True, eq=False)

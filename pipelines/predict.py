@@ -25,14 +25,14 @@ from pipelines import dataflow, running
 from pipelines import options as beam_options
 from pipelines.makers import Maker, Part
 from pipelines.running import Refusal
-from xlnet import disk, storage
+from pipelines.splits import MOST_SPLITS
+from xlnet import storage
 from xlnet.corpus import packing
 from xlnet.errors import UserError, require
 from xlnet.serving import dead_letters, rows
 from xlnet.serving.rows import Format, Layout, Row
 
 SPLIT = 1 << 18  # bytes of rows that one element of the job reads; with a base model some ten seconds of work
-MOST_SPLITS = 10_000  # more make the job's description too long for Dataflow
 BLOCK = 100_000  # characters of rows that are answered together
 SUMMARY = "summary.json"
 
@@ -78,12 +78,6 @@ class Job:
     paths: tuple[str, ...]  # of the file of each split
     about: dict[str, Any]
     refusal: Refusal
-
-    @contextlib.contextmanager
-    def refusing(self) -> Iterator[None]:
-        """Ends the job in one line for what the user can mend, such as a full disk."""
-        with self.refusal.catching(), disk.mendable(self.folder):
-            yield
 
 
 def run(
@@ -197,7 +191,7 @@ class Read(beam.DoFn):
         """See the class."""
         if self.job.refusal.is_made:
             return
-        with self.job.refusing():
+        with self.job.refusal.catching(self.job.folder):
             held: list[Row] = []
             number = size = 0
             for row in task.rows(self.job.asked[task.path]):
@@ -226,7 +220,7 @@ class Handler(ModelHandler[Block, Part, Any]):
     def run_inference(self, batch: Sequence[Block], model: Any, inference_args: Any = None) -> Iterable[Part]:
         """A part for each block."""
         for block in batch:
-            with self.job.refusing():
+            with self.job.refusal.catching(self.job.folder):
                 part = self.job.maker.make(model, block.rows, number=block.number, is_last=block.is_last)
                 Metrics.counter("predict", "rows").inc(part.rows)
                 Metrics.counter("predict", "dead_letters").inc(len(part.dead))
@@ -255,7 +249,7 @@ class WritePart(beam.DoFn):
         job = self.job
         if job.refusal.is_made:
             return
-        with job.refusing():
+        with job.refusal.catching(job.folder):
             parts = sorted(found, key=lambda part: part.number)
             numbers, last = [part.number for part in parts], [part.is_last for part in parts]
             if numbers != list(range(len(parts))) or last != [*[False] * (len(parts) - 1), True]:
@@ -303,5 +297,5 @@ class WriteSummary(beam.DoFn):
             "first_dead_letter": next(filter(None, firsts), None),
             "parts": parts,
         }
-        with self.job.refusing():
+        with self.job.refusal.catching(self.job.folder):
             storage.publish_json(storage.join(self.job.folder, SUMMARY), summary)

@@ -20,6 +20,7 @@ from pipelines import options as beam_options
 from pipelines import output as outputs
 from pipelines.job import Job, Task
 from pipelines.journal import Advance, Journal
+from pipelines.splits import MOST_SPLITS, SPLIT
 from xlnet import storage, vocab
 from xlnet.corpus import documents, plan, sources
 from xlnet.corpus.cleaning import CleaningSettings
@@ -30,10 +31,8 @@ from xlnet.errors import require
 from xlnet.file_names import VOCABULARY
 from xlnet.text import Tokenizer
 
-SPLIT = 16 << 20  # bytes of text that one element of the job reads
 SMALLEST = 1 << 20
 OPENED = 8  # files at once; Google's client keeps no more connections than 10
-MOST_SPLITS = 10_000  # more make the job's description too long for Dataflow
 
 
 def run(

@@ -10,10 +10,11 @@ import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipelines.options import is_here, read
-from xlnet import storage
+from xlnet import disk, storage
 from xlnet.errors import UserError, require
 
 USER_ERROR = f"{UserError.__module__}.{UserError.__name__}"  # as a traceback has it
+MESSAGE = re.compile(rf"{re.escape(USER_ERROR)}: (.+?)(?: \[while running .*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,11 @@ class Refusal:
         return self.path is not None and storage.exists(self.path)
 
     @contextlib.contextmanager
-    def catching(self) -> Iterator[None]:
-        """Writes a UserError down and ends the block."""
+    def catching(self, folder: str) -> Iterator[None]:
+        """Writes a UserError down and ends the block; what a full disk refuses of `folder` is one."""
         try:
-            yield
+            with disk.mendable(folder):
+                yield
         except UserError as error:
             if self.path is None:
                 raise
@@ -72,8 +74,13 @@ def _explained(refusal: Refusal) -> Iterator[None]:
     except Exception as error:
         refusal.raise_made()
         # Of an error on another machine only the traceback arrives, as text; of one here, its message without a name.
-        text = f"{USER_ERROR}: {error}" if isinstance(error, UserError) else str(error)
-        found = re.search(rf"{re.escape(USER_ERROR)}: (.+?)(?: \[while running .*)?$", text, re.MULTILINE)
+        found = mendable(f"{USER_ERROR}: {error}" if isinstance(error, UserError) else str(error))
         if found is None:
             raise
-        raise UserError(found[1]) from None
+        raise UserError(found) from None
+
+
+def mendable(text: str) -> str | None:
+    """What a traceback says that the user can mend; None where it is something else."""
+    found = MESSAGE.search(text)
+    return None if found is None else found[1]

@@ -25,7 +25,8 @@ from pipelines.journal import Advance, Journal
 from pipelines.probe import probes
 from pipelines.running import Refusal, execute
 from pipelines.spill import Spill
-from xlnet import disk, sampling, storage
+from pipelines.splits import MOST_SPLITS, SPLIT
+from xlnet import sampling, storage
 from xlnet.census import Census
 from xlnet.corpus import documents
 from xlnet.corpus.documents import Split
@@ -33,8 +34,6 @@ from xlnet.errors import UserError
 from xlnet.reservoir import Reservoir, Sentences
 from xlnet.sampling import Plan
 
-SPLIT = 16 << 20  # bytes of text that one element of the job reads
-MOST_SPLITS = 10_000  # more make the job's description too long for Dataflow
 PROBED = 1 << 20  # bytes of each source that the first limit is estimated from
 MARGIN = 1.5  # of the first limit, as an estimate may be wrong
 STAGE = "sample"
@@ -60,12 +59,6 @@ class Job:
     def census(self, source: int) -> str:
         """Where the census of a source is written."""
         return storage.join(self.folder, f"census-{source}.json")
-
-    @contextlib.contextmanager
-    def refusing(self) -> Iterator[None]:
-        """Ends the job in one line for what the user can mend, such as a full disk."""
-        with self.refusal.catching(), disk.mendable(self.folder):
-            yield
 
     def results(self) -> tuple[Sentences, list[Census]]:
         """What was written; no sentence, no sample."""
@@ -175,7 +168,7 @@ class Sample(beam.DoFn):
     def process(self, element: tuple[int, Split]) -> Iterator[tuple[int, bytes]]:
         """See the class."""
         if not self.job.refusal.is_made:
-            with self.job.refusing():
+            with self.job.refusal.catching(self.job.folder):
                 yield from self._sample(*element)
 
     def _sample(self, source: int, split: Split) -> Iterator[tuple[int, bytes]]:
@@ -200,7 +193,7 @@ class Write(beam.DoFn):
         """See the class."""
         key, parts = element
         if not self.job.refusal.is_made:
-            with self.job.refusing():
+            with self.job.refusal.catching(self.job.folder):
                 self._write_sample(parts) if key == 0 else self._write_census(key - 1, parts)
 
     def _write_sample(self, parts: Iterable[bytes]) -> None:

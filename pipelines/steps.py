@@ -32,7 +32,7 @@ class Tokenize(beam.DoFn):
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
         """See the class."""
         if not self.job.refusal.is_made:
-            with self.job.refusing():
+            with self.job.refusal.catching(self.job.directory):
                 yield from self._tokenize(*element)
 
     def _tokenize(self, number: int, told: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -75,7 +75,7 @@ class WriteShard(beam.DoFn):
         if shard == self.job.tallies:
             yield from ((0, Tally.from_bytes(part)) for part in parts)
         elif not self.job.refusal.is_made:
-            with self.job.refusing():
+            with self.job.refusal.catching(self.job.directory):
                 yield 0, self._write(shard, parts)
 
     def _write(self, shard: int, parts: Iterable[bytes]) -> shards.ShardSummary:
@@ -117,7 +117,7 @@ class WriteManifest(beam.DoFn):
             counts=[self.job.counts(summary.number) for summary in summaries if summary.part == new],
             closing=storage.join(self.job.places.work, "closing"),
         )
-        with self.job.refusing():
+        with self.job.refusal.catching(self.job.directory):
             accounts.close(self.job.directory, ledger)
 
 

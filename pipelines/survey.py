@@ -57,7 +57,7 @@ class Survey(beam.DoFn):
         """See the class."""
         number, contents = element[0], list(element[1])
         if not self.job.refusal.is_made:
-            with self.job.refusing():
+            with self.job.refusal.catching(self.job.directory):
                 yield from self._survey(number, *told(contents, self.job))
         yield from ((tasks_key(self.job) + number, content) for content in contents)
 
@@ -105,7 +105,7 @@ class Repeats(beam.DoFn):
         if bucket >= tasks:
             yield from ((bucket - tasks, content) for content in contents)
         elif not self.job.refusal.is_made:
-            with self.job.refusing():
+            with self.job.refusal.catching(self.job.directory):
                 found = duplicates.gather(self.job.spill.get(content) for content in contents)
                 again = found["place"][duplicates.repeated(found)]
                 for number, places in duplicates.by_split(again):

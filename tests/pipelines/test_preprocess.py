@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from pipelines import job, output, preprocess, steps
+from pipelines import job, output, preprocess, running, steps
 from xlnet import storage
 from xlnet.corpus import accounts, documents, layouts, plan, shards, tokenized
 from xlnet.corpus.cleaning import CleaningSettings
@@ -316,7 +316,7 @@ def test_an_error_in_a_worker_process_is_one_line(text, vocabulary, tmp_path, ca
 
 def test_an_error_on_another_machine_is_one_line(text, vocabulary, tmp_path, monkeypatch):
     """There the error goes through Beam, which makes a traceback's text of it."""
-    monkeypatch.setattr(job.Job, "refusing", lambda job: contextlib.nullcontext())
+    monkeypatch.setattr(job.Job, "refusal", running.Refusal(None))
     (tmp_path / "a.pdf").write_bytes(b"%PDF")
     refused(tmp_path, "^[^ ]*a.pdf is not text; give [^\\[]*$", [*text, tmp_path / "a.pdf"], vocabulary)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xlnet.corpus.documents import DeadLetter, Document
+from xlnet.corpus.documents import EXCERPT, DeadLetter, Document
 from xlnet.corpus.streams import Stream
 from xlnet.special_pieces import EOD
 
@@ -136,7 +136,7 @@ def _tokenize(
     owner = np.repeat(np.arange(len(documents)), [len(document.lines) for document in documents])
     sizes = np.bincount(owner, lengths, minlength=len(documents)).astype(np.int32)
     empty = [document for document, size in zip(documents, sizes, strict=True) if not size]
-    dead = [*dead, *(DeadLetter(item.path, item.line, NO_PIECES, item.lines[0][:80]) for item in empty)]
+    dead = [*dead, *(DeadLetter(item.path, item.line, NO_PIECES, item.lines[0][:EXCERPT]) for item in empty)]
     kept = [document for document, size in zip(documents, sizes, strict=True) if size]
 
     owner, lengths = owner[lengths > 0], lengths[lengths > 0].copy()
