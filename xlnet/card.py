@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from xlnet import __version__, balance, data_figures, pages, plots, record_sample, runs, storage, vocabulary_use
-from xlnet.corpus import reference
+from xlnet.corpus import piece_counts, reference
 from xlnet.corpus.manifest import NAME, Manifest
 from xlnet.corpus.reference import Original
 from xlnet.errors import UserError
@@ -46,7 +46,7 @@ def write(output: str, *, data: str, records: int = 2000) -> None:
         manifest=manifest,
         data=data,
         digest=storage.sha256(storage.join(data, NAME)),
-        vocabulary=vocabulary_use.measure(data_figures.piece_counts(manifest), tokenizer),
+        vocabulary=vocabulary_use.measure(piece_counts.read(manifest), tokenizer),
         sample=_sample(manifest, record_sample.read(manifest, tokenizer, records=records)),
         record=data_figures.record(manifest),
         version=__version__,

@@ -1,14 +1,10 @@
 """What pages show of a data set, taken from its manifest and from the files beside it."""
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from xlnet import runs, storage
-from xlnet.corpus import layouts
+from xlnet.corpus import layouts, piece_counts
 from xlnet.corpus.manifest import NAME, Manifest
 from xlnet.drawing import LONGEST, Drawing, draw
 from xlnet.errors import UserError
@@ -33,7 +29,7 @@ def corpus(data: str) -> dict[str, Any]:
             "dead_letters": letters(storage.join(data, manifest.dead_letters), limit=DEAD_LETTERS_SHOWN),
             "removed": cleaned(manifest, examples=REMOVED_SHOWN),
             "sources": sources(manifest),
-            "never": int((piece_counts(manifest) == 0).sum()),
+            "never": int((piece_counts.read(manifest) == 0).sum()),
         }
 
 
@@ -92,17 +88,6 @@ def cleaned(manifest: Manifest, *, examples: int) -> list[dict[str, Any]]:
 def ordered(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
     """Reasons with their numbers, the most frequent first."""
     return sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-
-
-def piece_counts(manifest: Manifest) -> NDArray[np.int64]:
-    """How often each piece of the vocabulary is met [vocabulary size]."""
-    path = storage.join(manifest.directory, manifest.piece_counts)
-    content = storage.read_bytes(path)
-    with runs.intact(path):
-        found = np.load(io.BytesIO(content), allow_pickle=False)
-        if found.shape != (manifest.vocabulary["size"],):
-            raise ValueError(f"{found.shape} counts for {manifest.vocabulary['size']} pieces")
-        return found
 
 
 def letters(path: str, *, limit: int | None = None) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xlnet.splitmix import mixed
+
 
 @dataclass(frozen=True, eq=False)
 class Sentences:
@@ -138,14 +140,7 @@ def sentence_hashes(keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> NDAr
         (np.cumsum(counts) - counts).astype(np.uint64), counts
     )
     first, second = np.repeat(keys, counts, axis=0).T
-    return _mixed(_mixed(first + (places + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)) ^ second)
-
-
-def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Every bit depends on every bit (the finaliser of SplitMix64, Steele, Lea and Flood 2014)."""
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return numbers ^ (numbers >> np.uint64(31))
+    return mixed(mixed(first + (places + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)) ^ second)
 
 
 def exponential(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:

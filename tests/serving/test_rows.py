@@ -64,6 +64,14 @@ def test_the_columns_of_a_table_without_a_header_are_numbered():
     assert [row.record for row in seen] == [{"0": "a", "1": "b"}, {"0": "c", "1": "d"}]
 
 
+def test_cells_of_csv_may_be_long_also_in_files_that_are_read_side_by_side():
+    content = b"text\n" + (b"x" * 200_000 + b"\n") * 2
+    both = [read(io.BytesIO(content[:end]), "a.csv", Format("csv")) for end in (200_006, len(content))]
+    assert [len(next(each).record["text"]) for each in both] == [200_000] * 2
+    assert list(both[0]) == []
+    assert [len(row.record["text"]) for row in both[1]] == [200_000]
+
+
 def test_a_cell_of_csv_may_span_lines_and_a_broken_quote_is_a_dead_row():
     seen = found(b'text\n"a\nb"\nc"d\n"e"f\ng\n', path="a.csv", kind="csv")
     assert [(row.line, row.offset, row.record["text"]) for row in seen if not row.problem] == [

@@ -118,7 +118,7 @@ def test_a_permutation_model_loses_what_pretraining_reports(models, held_out_dat
     manifest = Manifest.read(held_out_data)
     about = {"corpus": manifest.settings, "rows": 4, "memory_length": 16}
     trainer = Pretrainer(backbone, LanguageModelHead(backbone), **about)
-    told = {"trainer": trainer, "data": held_out_data, "manifest": manifest, "devices": Devices()}
+    told = {"trainer": trainer, "manifest": manifest, "devices": Devices()}
     held_out = HeldOut(held_out_data, **told, jit_compile=False)
     assert found["nats_per_piece"] == pytest.approx(held_out.measure()["validation_loss"], rel=1e-5)
     assert "not the perplexity of a text" in found["measure"]

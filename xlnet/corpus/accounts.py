@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet import storage
-from xlnet.corpus import manifest, reconciliation, reference
+from xlnet.corpus import manifest, piece_counts, reconciliation, reference
 from xlnet.corpus.documents import DeadLetter
 from xlnet.corpus.manifest import Manifest, Shard
 from xlnet.corpus.reconciliation import DUPLICATE, Ledger
@@ -44,8 +44,7 @@ def close(directory: str, ledger: Ledger) -> Manifest:
     examples = [letter for counted in removed.values() for letter in counted.examples]
     if before is not None:
         made = _added(before, made)
-        old = storage.read_bytes(storage.join(directory, before.piece_counts))
-        frequencies = frequencies + np.load(io.BytesIO(old))
+        frequencies = frequencies + piece_counts.read(before)
         examples += _letters(storage.read_bytes(storage.join(directory, before.removed_examples)))
     made = replace(made, **reconciliation.totals(ledger, made, unknown=int(frequencies[0])))
     storage.publish(storage.join(directory, made.piece_counts), _npy(frequencies))

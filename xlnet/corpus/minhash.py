@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from xlnet.corpus.characters import LETTER, codes, kinds
 from xlnet.special_pieces import PARAGRAPH_END
+from xlnet.splitmix import mixed
 
 SHINGLE = 5  # words
 BANDS, ROWS = 14, 8
@@ -25,7 +26,6 @@ CACHED = 1 << 15  # shingles that are permuted at once: they stay in the process
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 1 << 64)
 _STEP = np.uint64(0xD6E8FEB86659FD93)
-_MIX = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _DRAWS = np.random.Generator(np.random.Philox(0x6D696E68617368)).integers(
     1 << 32, size=(2, BANDS * ROWS), dtype=np.uint32
 )
@@ -36,7 +36,7 @@ def bands(documents: Sequence[Sequence[str]]) -> NDArray[np.uint64]:
     rows = signatures(documents).reshape(-1, BANDS, ROWS).astype(np.uint64)
     found = np.broadcast_to(np.arange(1, BANDS + 1, dtype=np.uint64), rows.shape[:2])
     for row in range(ROWS):
-        found = _mixed(found * _STEP + rows[:, :, row])
+        found = mixed(found * _STEP + rows[:, :, row])
     return found
 
 
@@ -71,7 +71,7 @@ def _shingles(
         if chosen.size:
             owners = owner[start:stop][chosen]
             starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
-            yield (_mixed(found[chosen]) >> np.uint64(32)).astype(np.uint32), starts, owners[starts]
+            yield (mixed(found[chosen]) >> np.uint64(32)).astype(np.uint32), starts, owners[starts]
 
 
 def _words(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -138,10 +138,3 @@ def _powers() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         factors[0] = 1
         tables.append(np.multiply.accumulate(factors))
     return tables[0], tables[1]
-
-
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Numbers of which every bit depends on every bit (Steele, Lea and Flood 2014, SplitMix64)."""
-    values = (values ^ (values >> np.uint64(30))) * _MIX[0]
-    values = (values ^ (values >> np.uint64(27))) * _MIX[1]
-    return values ^ (values >> np.uint64(31))

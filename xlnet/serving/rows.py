@@ -7,7 +7,6 @@ a cell may span lines). Lines of nothing but whitespace are no rows. Never more 
 import csv
 import itertools
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -15,6 +14,7 @@ from typing import IO, Any
 from xlnet import storage
 from xlnet.corpus import packing
 from xlnet.errors import UserError
+from xlnet.tasks import tables
 
 KINDS = {".txt": "text", ".jsonl": "jsonl", ".ndjson": "jsonl", ".tsv": "tsv", ".csv": "csv"}
 LONGEST = 64 << 20  # bytes of a line; what is longer is no text
@@ -239,23 +239,19 @@ def _cells(found: Iterator[tuple[Place, bytes]], kind: str) -> Iterator[tuple[Pl
                 begun.append((place, text))
             yield text
 
-    reader = csv.reader(fed(), strict=True)
-    previous = csv.field_size_limit(sys.maxsize)  # a text may be longer than the 128 KiB that csv allows
-    try:
-        while True:
-            begun.clear()
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                place, text = begun[0]
-                yield place, Row(*place, problem=f"broken CSV: {error}", content=_excerpt(text))
-                continue
-            if cells is None:
-                return
-            if any(cell.strip() for cell in cells):
-                yield begun[0][0], cells
-    finally:
-        csv.field_size_limit(previous)
+    reader = tables.quoted(fed())
+    while True:
+        begun.clear()
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            place, text = begun[0]
+            yield place, Row(*place, problem=f"broken CSV: {error}", content=_excerpt(text))
+            continue
+        if cells is None:
+            return
+        if any(cell.strip() for cell in cells):
+            yield begun[0][0], cells
 
 
 def _excerpt(text: str) -> str:

@@ -50,7 +50,7 @@ def batches(lengths: NDArray[np.integer], *, batch_size: int, longest: int) -> I
 
 
 def lengths_of(padding: NDArray[np.integer]) -> NDArray[np.int64]:
-    """How many columns of each row [rows, ..., length] are not padding, in the fullest of what a row holds."""
+    """How many pieces of each row [rows, ..., length] are not padding; of a row of several sequences the longest."""
     counts = (padding == 0).sum(axis=-1)
     return counts.reshape(len(counts), -1).max(axis=1)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from xlnet.errors import require
 from xlnet.tasks import known, metrics, sentence
@@ -90,5 +91,5 @@ class Classification(SentenceTask):
 
     def readable(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Logits [n, classes] as probabilities, in float64."""
-        powers = np.exp(outputs.astype(np.float64) - outputs.max(axis=-1, keepdims=True))
-        return powers / powers.sum(axis=-1, keepdims=True)
+        found: NDArray[np.float64] = softmax(outputs.astype(np.float64), axis=-1)
+        return found

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from xlnet.tasks import choices, race
 from xlnet.tasks.race import LETTERS, Questions
@@ -70,7 +71,7 @@ class MultipleChoice(Task):
     def answers(self, examples: Questions, features: Features, outputs: NDArray[np.float32]) -> list[dict[str, Any]]:
         """The letter of the option, and the probabilities of all. See `Task`."""
         found = []
-        for options, row in zip(examples.options, _probabilities(outputs), strict=True):
+        for options, row in zip(examples.options, softmax(outputs.astype(np.float64), axis=-1), strict=True):
             there = row[: len(options)]
             found.append({"predicted": LETTERS[int(there.argmax())], "probabilities": there.tolist()})
         return found
@@ -79,7 +80,8 @@ class MultipleChoice(Task):
         """Accuracy over all and of each level that there is, beside that of one constant answer. See `Task`."""
         truth = features.targets["label"]
         right = outputs.argmax(axis=-1) == truth
-        chances = np.maximum(_probabilities(outputs)[np.arange(len(truth)), truth], np.finfo(np.float64).tiny)
+        probabilities = softmax(outputs.astype(np.float64), axis=-1)[np.arange(len(truth)), truth]
+        chances = np.maximum(probabilities, np.finfo(np.float64).tiny)
         levels = np.array(examples.levels)
         majority = int(np.bincount(truth).argmax())
         return {
@@ -105,8 +107,3 @@ class MultipleChoice(Task):
             "options": examples.options[row],
         }
         return found if examples.labels is None else found | {"truth": LETTERS[examples.labels[row]]}
-
-
-def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)

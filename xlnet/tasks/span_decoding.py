@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from xlnet.tasks.span_windows import Windows
 
@@ -73,11 +74,7 @@ def _candidates(found: Windows, beams: Mapping[str, NDArray[Any]], longest: int)
 def probabilities(spans: Sequence[Span]) -> list[float]:
     """Of spans among each other."""
     scores = np.array([span.log_prob for span in spans])
-    if not len(scores):
-        return []
-    powers = np.exp(scores - scores.max())
-    found: list[float] = (powers / powers.sum()).tolist()
-    return found
+    return softmax(scores).tolist() if len(scores) else []
 
 
 def null_scores(found: Windows, impossible: NDArray[Any]) -> NDArray[np.float64]:

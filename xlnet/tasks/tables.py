@@ -4,13 +4,14 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from xlnet import storage
 from xlnet.errors import UserError
 
 FORMATS = (".tsv", ".csv", ".jsonl")
+csv.field_size_limit(sys.maxsize)  # once, as it holds for all readers: a text may be longer than csv's 128 KiB
 
 Row = tuple[int, list[str]]  # line number, counted from 1; cells
 
@@ -79,21 +80,22 @@ def _tsv_rows(text: str) -> Iterator[Row]:
 
 
 def _csv_rows(path: str, text: str) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    previous = csv.field_size_limit(sys.maxsize)  # a document may be longer than the 128 KiB that csv allows
-    try:
-        while True:
-            line = reader.line_num + 1  # of the row's first line: a quoted cell may span lines
-            try:
-                row = next(reader, None)
-            except csv.Error as error:
-                raise UserError(f"{path}:{line}: broken CSV: {error}; quote cells with double quotes") from None
-            if row is None:
-                return
-            if any(cell.strip() for cell in row):
-                yield line, row
-    finally:
-        csv.field_size_limit(previous)
+    reader = quoted(io.StringIO(text, newline=""))
+    while True:
+        line = reader.line_num + 1  # of the row's first line: a quoted cell may span lines
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise UserError(f"{path}:{line}: broken CSV: {error}; quote cells with double quotes") from None
+        if row is None:
+            return
+        if any(cell.strip() for cell in row):
+            yield line, row
+
+
+def quoted(lines: Iterable[str]) -> Any:
+    """A reader of CSV, for lines with their ends; cells may have any length."""
+    return csv.reader(lines, strict=True)
 
 
 def _select_cells(

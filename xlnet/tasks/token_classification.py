@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from xlnet.tasks import conll, entities, labelling
 from xlnet.tasks.conll import Sentences
@@ -112,7 +113,7 @@ class TokenClassification(Task):
     def _confidences(self, features: Features, outputs: NDArray[np.float32]) -> list[float]:
         """The probability of the likeliest label of every word."""
         logits = features.notes.of_words(outputs).astype(np.float64)
-        found: list[float] = (1 / np.exp(logits - logits.max(axis=-1, keepdims=True)).sum(axis=-1)).tolist()
+        found: list[float] = softmax(logits, axis=-1).max(axis=-1).tolist()
         return found
 
     def measure(self, examples: Sentences, features: Features, outputs: NDArray[np.float32]) -> dict[str, Any]:

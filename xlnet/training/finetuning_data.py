@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from xlnet.errors import require
 from xlnet.tasks import registry
+from xlnet.tasks.batching import lengths_of
 from xlnet.tasks.task import Arrays, Examples, Features, Task, described
 from xlnet.training.finetuning_settings import FinetuningSettings
 from xlnet.training.length_buckets import BatchPlan, bucket_lengths
@@ -49,7 +49,7 @@ class TrainingRows:
         require(size % parts == 0, "accumulation_steps", parts, f"a number that divides the {size} rows of a batch")
         most = settings.length_buckets or (1 if task.sees_padding else BUCKETS)
         self._require_cuttable(most)
-        lengths = lengths_of(features)
+        lengths = lengths_of(features.inputs["padding"])
         buckets = bucket_lengths(lengths, most=most, longest=task.sequence_length)
         self.plan = BatchPlan(lengths, size=size, seed=settings.seed, buckets=buckets)
         self.epoch = len(features) // size  # steps; an epoch's odd rows go into the next one's first batches
@@ -84,9 +84,3 @@ class TrainingRows:
         if name not in self.task.along_sequence:
             return [self.plan.size, *row]
         return [self.plan.size, *row[:-1], self.plan.buckets[0] if len(self.plan.buckets) == 1 else None]
-
-
-def lengths_of(features: Features) -> NDArray[np.int64]:
-    """How many pieces of each row are not padding, [rows]; of a row of several sequences the longest."""
-    lengths = (features.inputs["padding"] == 0).sum(axis=-1)
-    return lengths.reshape(len(lengths), -1).max(axis=1)

@@ -1,15 +1,11 @@
 """The held-out loss of a pretraining run: a second `Pretrainer` over the same weights, with memories of its own."""
 
-import io
-import tokenize
 from typing import Any
 
 import numpy as np
 
-from xlnet import storage
-from xlnet.corpus import reference
+from xlnet.corpus import piece_counts, reference
 from xlnet.corpus.manifest import Manifest
-from xlnet.errors import UserError
 from xlnet.training.data import check_shards, naming_damage, validation_batches
 from xlnet.training.devices import Devices, Share
 from xlnet.training.pretrainer import Pretrainer, unigram_losses
@@ -26,7 +22,6 @@ class HeldOut:
         path: str,
         *,
         trainer: Pretrainer,
-        data: str,
         manifest: Manifest,
         devices: Devices,
         jit_compile: bool = True,
@@ -39,7 +34,7 @@ class HeldOut:
         own = Share(devices.host, devices.hosts)
         batches, rows = validation_batches(path, held_out, share=own, multiple=devices.replicas)
         self.steps = int(batches.cardinality())
-        counts = _piece_counts(data, manifest)
+        counts = _piece_counts(manifest)
         with naming_damage(path, held_out):  # every record is read here
             self.unigram = unigram_losses(batches, counts, objective=trainer.objective, total=devices.total)
         if isinstance(manifest, reference.Original):
@@ -68,17 +63,7 @@ class HeldOut:
         return {"validation_loss": float(result["target_loss"]), "validation_loss_by_position": by_position}
 
 
-def _piece_counts(data: str, manifest: Manifest) -> np.ndarray:
-    size = manifest.vocabulary["size"]
+def _piece_counts(manifest: Manifest) -> np.ndarray:
     if isinstance(manifest, reference.Original):  # nobody has counted them
-        return np.zeros(size, np.int64)
-    path = storage.join(data, manifest.piece_counts)
-    try:
-        counts = np.load(io.BytesIO(storage.read_bytes(path)))
-    except (ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:  # of NumPy's reader of headers
-        raise UserError(f"{path} is damaged ({error}); preprocess again") from None
-    if counts.dtype.kind not in "iu" or (counts < 0).any():
-        raise UserError(f"{path} is damaged (it holds no counts); preprocess again")
-    if counts.shape != (size,):
-        raise UserError(f"{path} counts {counts.shape} pieces, the vocabulary has {size}")
-    return counts
+        return np.zeros(manifest.vocabulary["size"], np.int64)
+    return piece_counts.read(manifest)

@@ -141,7 +141,6 @@ def _held_out(folder: str, trainer: Any, *, data: TrainingData, devices: Devices
     return HeldOut(
         folder,
         trainer=trainer,
-        data=data.folder,
         manifest=data.manifest,
         devices=devices,
         jit_compile=data.settings.jit_compile,
