@@ -52,7 +52,7 @@ lint: $(DEV)  ## Format, lint and types, as before each commit
 	$(VENV)/bin/mypy xlnet pipelines components demo
 
 .PHONY: bench
-bench: $(DEV) $(PEER)  ## The tables of docs/performance.md; BOOKS='books/*.txt' is the text
+bench: $(DEV) $(PEER)  ## All benchmarks but largest_batch (a GPU) and first_step (a data set); BOOKS='books/*.txt' is the text
 	$(VENV)/bin/python -m benchmarks.tokenization --text '$(BOOKS)'
 	$(VENV)/bin/python -m benchmarks.preprocessing --text '$(BOOKS)'
 	$(VENV)/bin/python -m benchmarks.scaling --text '$(BOOKS)' --megabytes 10 300 --grow
