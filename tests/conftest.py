@@ -1,8 +1,10 @@
 """Fixtures that every test may use."""
 
+import functools
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -143,12 +145,40 @@ def inputs(text, tmp_path_factory):
     }
 
 
+@pytest.fixture(scope="module")
+def at_once() -> Iterator[None]:
+    """Training without compilation: for tests of what happens between steps, or after them."""
+    from xlnet.model.heads import SequenceClassifier
+    from xlnet.training.finetuner import Finetuner
+    from xlnet.training.pretrainer import Pretrainer
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (Finetuner, Pretrainer, SequenceClassifier):
+            patch.setattr(kind, "compile", functools.partialmethod(kind.compile, run_eagerly=True))
+        yield
+
+
+def load(name: str) -> Any:
+    """A module beside the tests, which are no package."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture
+def storage_service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A storage server with an empty bucket `b`, where this process and those that it starts find gs://."""
+    with load("storage_server").serving(load("storage_objects").Objects("b", page=50)) as service:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", service.address)
+        yield service
+
+
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory) -> Iterator[Any]:
     """A `Browser` of browser.py; skips where none is installed."""
-    spec = importlib.util.spec_from_file_location("browser", HERE / "browser.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load("browser")
     program = next(filter(None, map(shutil.which, module.PROGRAMS)), None)
     if program is None:
         pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")

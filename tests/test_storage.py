@@ -50,6 +50,17 @@ def interrupt_folder(path):
         raise Interrupted
 
 
+def test_the_folder_above_is_told_wherever_it_is(tmp_path, monkeypatch):
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "run" / "model")
+    monkeypatch.chdir(tmp_path / "run" / "model")
+    for path in (f"{tmp_path}/run/model/", "../model", ".", str(tmp_path / "link")):
+        assert storage.parent(path) == str(tmp_path / "run")
+    assert storage.parent("/model") == "/"
+    for path in ("gs://b/run/model", "gs://b/run/model/"):
+        assert storage.parent(path) == "gs://b/run"
+
+
 def test_a_file_appears_when_its_block_ends_and_not_before(tmp_path):
     path = tmp_path / "new" / "page.txt"
     with storage.writing(str(path)) as stream:

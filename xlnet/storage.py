@@ -48,6 +48,11 @@ def join(folder: str, *names: str) -> str:
     return "/".join([folder.rstrip("/"), *names])
 
 
+def parent(path: str) -> str:
+    """The folder that a file or a folder lies in, behind all links."""
+    return os.path.dirname(path.rstrip("/") if is_remote(path) else os.path.realpath(path))
+
+
 def match(patterns: Sequence[str]) -> list[File]:
     """The non-empty list of files that the patterns name, sorted, without repeats: a file that is named in two ways,
     such as `a.txt` and `./a.txt`, comes once.

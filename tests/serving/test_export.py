@@ -16,6 +16,8 @@ from xlnet.serving.export import export
 from xlnet.tasks.features import features
 from xlnet.tasks.predictor import Predictor, load_tokenizer
 from xlnet.text import Tokenizer
+from xlnet.training.finetuning import finetune
+from xlnet.training.finetuning_settings import FinetuningSettings
 
 TEXTS = ["A first text, with 1,000 numbers.", "Short.", "word " * 60]
 HEAD: dict[str, Any] = {
@@ -79,6 +81,17 @@ def test_the_card_tells_files_checksums_and_the_difference_found(exported):
         assert storage.sha256(f"{output}/1/{name}") == digest
     assert {"saved_model.pb", "config.json", "spiece.model", "variables/variables.index"} <= set(card["files"])
     assert card["files"]["spiece.model"] == storage.sha256(f"{model}/spiece.model") == card["vocabulary_sha256"]
+
+
+def test_the_card_of_a_model_in_a_bucket_tells_the_metrics_of_its_run(
+    at_once, pretrained, labelled, storage_service, tmp_path
+):
+    settings = FinetuningSettings(sequence_length=24, batch_size=4, steps=1, jit_compile=False)
+    output = "gs://b/run"
+    run = finetune(train=labelled, dev=labelled, init=pretrained, output=output, settings=settings, progress=False)
+    card = export(model=f"{output}/model", output=str(tmp_path / "out"))
+    assert card["metrics"] == {name: value for name, value in run.items() if name.startswith("dev_")}
+    assert {"dev_accuracy", "dev_loss"} <= set(card["metrics"])
 
 
 def test_every_weight_is_written_once(exported):

@@ -64,7 +64,7 @@ def _versions() -> dict[str, str]:
 def _metrics(directory: str) -> dict[str, Any] | None:
     """What the run that made the model measured on its dev examples, where its summary lies beside the model."""
     try:
-        summary = storage.read_json(storage.join(directory, "..", "summary.json"))
+        summary = storage.read_json(storage.join(storage.parent(directory), "summary.json"))
     except UserError:
         return None
     if not isinstance(summary, dict):
