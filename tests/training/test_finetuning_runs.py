@@ -238,6 +238,10 @@ def test_several_seeds_give_a_table_and_what_is_done_is_not_done_again(folder, t
     (output / "summary.json").unlink()
     with pytest.raises(UserError, match="seed-5 was made with dev_sha256 '"):
         finetune_seeds(seeds=3, **given | {"dev": str(folder / "train.tsv")})
+    with pytest.raises(UserError, match=r"seed-5 was made with model\.heads 1, this run has 2"):
+        finetune_seeds(seeds=3, **given | {"model_config": dataclasses.replace(TINY, heads=2)})
+    with pytest.raises(UserError, match="seed-5 was made with fresh False, this run has True"):
+        finetune_seeds(seeds=3, **given | {"fresh": True})
     with pytest.raises(UserError, match=r"seed is 4294967296, wanted is a number from 0 to 2\^32 - 1"):
         finetune_seeds(seeds=2, **given | {"settings": dataclasses.replace(SETTINGS, seed=2**32 - 1)})
 

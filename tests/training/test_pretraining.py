@@ -89,6 +89,8 @@ def test_other_settings_than_the_checkpoints_are_refused(finished, small_data, t
     (stopped / "summary.json").unlink()
     with pytest.raises(UserError, match=r"made with learning_rate 0.003, this run has 0.1"):
         pretrain(data=small_data, output=str(stopped), settings=changed(learning_rate=0.1), model=MODEL)
+    with pytest.raises(UserError, match=r"made with init None, this run has '.*whole/model'"):
+        pretrain(data=small_data, output=str(stopped), init=str(finished[0] / "model"), settings=SETTINGS, model=MODEL)
 
 
 def test_a_finished_run_and_a_strange_folder_are_refused(finished, small_data, tmp_path):

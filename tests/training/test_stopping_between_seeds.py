@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from xlnet import storage
-from xlnet.training import finetuning_seeds
+from xlnet.training import finetuning_seeds, run_identity
 from xlnet.training.finetuning_settings import FinetuningSettings
 from xlnet.training.stopping import StoppedError, on_termination
 
@@ -57,17 +57,13 @@ def test_asked_while_a_seed_ends_no_other_begins(tmp_path, monkeypatch):
         with on_termination(lambda: None):
             if len(begun) == 1:
                 terminate()  # after its last step: it comes to its end
-            done = {
-                "init": None,
-                "settings": vars(settings),
-                "data": {},
-                "task": "classification",
-                "best_metric": "loss",
-            }
+            done = {"settings": vars(settings), "data": {}, "task": "classification", "best_metric": "loss"}
+            run_identity.claim(output, {"seed": settings.seed})
             storage.publish_json(f"{output}/summary.json", done)
             return done
 
     monkeypatch.setattr(finetuning_seeds, "finetune", finetune)
+    monkeypatch.setattr(finetuning_seeds, "_fixed", lambda settings: {"seed": settings.seed})
     given = {"seeds": 3, "output": str(tmp_path), "settings": FinetuningSettings()}
     with pytest.raises(StoppedError, match="stopped between the seeds; the same command goes on"):
         finetuning_seeds.finetune_seeds(**given)

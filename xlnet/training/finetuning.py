@@ -5,6 +5,7 @@ Source: Yang et al. 2019, section 3 and appendix A.5; reference: run_classifier.
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from xlnet import __version__, storage
@@ -63,12 +64,14 @@ def finetune(
     provenance = {
         "stage": "finetuning",
         "init": init,
+        "fresh": fresh,
         "fresh_weights": fresh_weights,
         "settings": dataclasses.asdict(settings),
         "data": described,
         "xlnet_version": __version__,
     }
-    fixed = _fixed(settings, source, described=described, init=init, fresh=fresh)
+    sha256 = {name: part["sha256"] for name, part in described.items()}
+    fixed = fixed_by(settings, source, sha256=sha256, init=init, fresh=fresh)
     kept = RunCheckpoints(output, trainer=trainer, keep=Keep(settings.keep_checkpoints), fixed=fixed)
     begin = kept.restore()
     run_identity.claim(output, fixed)
@@ -106,13 +109,13 @@ def _best(
     )
 
 
-def _fixed(
-    settings: FinetuningSettings, source: Start, *, described: dict[str, Any], init: str | None, fresh: bool
+def fixed_by(
+    settings: FinetuningSettings, source: Start, *, sha256: Mapping[str, str], init: str | None, fresh: bool
 ) -> dict[str, Any]:
-    """What must be the same for a run to go on."""
+    """What must be the same for a run to go on; `sha256` is that of the examples by name: train and, if any, dev."""
     fixed = {name: value for name, value in dataclasses.asdict(settings).items() if name not in FREE}
     fixed |= {f"model.{name}": value for name, value in dataclasses.asdict(source.config).items()}
-    fixed |= {f"{name}_sha256": part["sha256"] for name, part in described.items()}
+    fixed |= {f"{name}_sha256": digest for name, digest in sha256.items()}
     return fixed | {"init": init, "fresh": fresh, "vocabulary_sha256": source.tokenizer.sha256}
 
 
@@ -151,6 +154,7 @@ def _publish(
         "cut_examples": rows.cut,
         "parameters": sum(math.prod(value.shape) for value in checkpoints.reference_variables(model).values()),
         "trained_parameters": trained,
+        "model": model.config.to_dict(),
         "vocabulary_sha256": source.tokenizer.sha256,
         **provenance,
     }

@@ -5,7 +5,7 @@ Source: Devlin et al. 2019 and Yang et al. 2019 report the best or the median of
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -14,8 +14,10 @@ from xlnet import storage
 from xlnet.errors import UserError, require
 from xlnet.tasks.metrics import score
 from xlnet.tasks.task import checksum
-from xlnet.training.finetuning import finetune
+from xlnet.training import run_identity
+from xlnet.training.finetuning import finetune, fixed_by
 from xlnet.training.finetuning_settings import FinetuningSettings
+from xlnet.training.starting import start
 from xlnet.training.stopping import StoppedError, on_termination
 
 NOT_MEASURED = ("seconds", "examples_per_second", "parameters", "trained_parameters")
@@ -59,20 +61,18 @@ def _run(output: str, *, settings: FinetuningSettings, **given: Any) -> dict[str
     if not storage.exists(done):
         keras.utils.clear_session()
         return finetune(output=output, settings=settings, **given)
+    run_identity.require_same(output, _fixed(settings, **given))
     found: dict[str, Any] = storage.read_json(done)
-    wanted = {**asdict(settings), "init": given.get("init")}
-    made = found["settings"] | {"init": found["init"]}
-    for part in ("train", "dev"):
-        path, name = given.get(part), f"{part}_sha256"
-        wanted[name] = None if path is None else checksum(path)
-        made[name] = found["data"].get(part, {}).get("sha256")
-    for name, value in made.items():
-        if value != wanted[name]:
-            raise UserError(
-                f"{output} was made with {name} {value!r}, this run has {wanted[name]!r}; "
-                "give the same settings, or another --output"
-            )
     return found
+
+
+def _fixed(
+    settings: FinetuningSettings, *, init: str | None = None, fresh: bool = False, **given: Any
+) -> dict[str, Any]:
+    """What a run that is finished must have been made with, as one must that goes on."""
+    source = start(init, **{name: given.get(name) for name in ("model_config", "vocabulary", "text")})
+    sha256 = {name: checksum(given[name]) for name in ("train", "dev") if given.get(name) is not None}
+    return fixed_by(settings, source, sha256=sha256, init=init, fresh=fresh)
 
 
 def _best(runs: Sequence[dict[str, Any]]) -> int:

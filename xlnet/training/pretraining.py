@@ -68,7 +68,7 @@ def _pretrain(
     train = TrainingData(data, settings, devices=devices)
     config = objectives.fit(model, objective=settings.objective, memory_length=settings.memory_length)
     config = dataclasses.replace(config, vocab_size=train.manifest.vocabulary["size"])
-    fixed = run_identity.fixed_by(settings, config=config, data=train)
+    fixed = run_identity.fixed_by(settings, config=config, data=train, init=init)
     trainer = build_trainer(settings, config=config, corpus=train.corpus, devices=devices, init=init)
     held_out = None if validation is None else _held_out(validation, trainer, data=train, devices=devices)
     keep = Keep(settings.keep_checkpoints, every=settings.keep_interval)
@@ -106,6 +106,7 @@ def _pretrain(
             config=config,
             data=train,
             manifest_sha256=fixed["manifest_sha256"],
+            init=init,
             measured=measured,
         )
         devices.by_chief(lambda: summary.update(publish()))

@@ -20,10 +20,11 @@ def publish(
     config: ModelConfig,
     data: TrainingData,
     manifest_sha256: str,
+    init: str | None,
     measured: dict[str, Any],
 ) -> dict[str, Any]:
     """Write model/ and summary.json -> the summary, with what was measured in it."""
-    made_by = {"settings": dataclasses.asdict(settings), "manifest_sha256": manifest_sha256}
+    made_by = {"settings": dataclasses.asdict(settings), "manifest_sha256": manifest_sha256, "init": init}
     summary = {
         "format": "xlnet-pretraining/1",
         "steps": settings.steps,
@@ -46,6 +47,7 @@ def publish(
             "xlnet": __version__,
             "pretraining": made_by["settings"],
             "manifest_sha256": manifest_sha256,
+            "init": init,
         },
     )
     storage.publish_json(storage.join(output, "summary.json"), summary)

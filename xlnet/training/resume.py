@@ -111,9 +111,9 @@ def restore(
         except _BrokenError as error:
             passed.append(f"{checkpoint.path} is passed over: {error}")
             continue
-        _require_same(checkpoint, "variables", sorted(arrays), sorted(variables))
+        require_same(checkpoint.path, "variables", sorted(arrays), sorted(variables))
         for name, variable in variables.items():
-            _require_same(checkpoint, f"the shape of {name}", arrays[name].shape, tuple(variable.shape))
+            require_same(checkpoint.path, f"the shape of {name}", arrays[name].shape, tuple(variable.shape))
             variable.assign(arrays[name])
         return checkpoint, passed
     return None, passed
@@ -136,9 +136,9 @@ def _read(checkpoint: Checkpoint, *, settings: Mapping[str, Any]) -> dict[str, n
         raise _BrokenError("its checkpoint.json is not a whole description") from None
     if found != expected:
         raise _BrokenError("its content is not what was written (checksums differ)")
-    _require_same(checkpoint, "format", made, FORMAT)
+    require_same(checkpoint.path, "format", made, FORMAT)
     for name in sorted({*settings, *stored}):
-        _require_same(checkpoint, name, stored.get(name), settings.get(name))
+        require_same(checkpoint.path, name, stored.get(name), settings.get(name))
     return arrays
 
 
@@ -150,7 +150,8 @@ def _loaded(path: str) -> dict[str, np.ndarray]:
         return {}
 
 
-def _require_same(checkpoint: Checkpoint, name: str, made: Any, wanted: Any) -> None:
+def require_same(path: str, name: str, made: Any, wanted: Any) -> None:
+    """Raises UserError, naming both values, where what lies at a path was made with another one."""
     if made == wanted:
         return
     if isinstance(made, list) and isinstance(wanted, list):  # long ones: only what differs
@@ -158,6 +159,5 @@ def _require_same(checkpoint: Checkpoint, name: str, made: Any, wanted: Any) -> 
             [value for value in one if value not in other] for one, other in ((made, wanted), (wanted, made))
         )
     raise UserError(
-        f"{checkpoint.path} was made with {name} {made!r}, this run has {wanted!r}; "
-        "give the same settings, or another --output"
+        f"{path} was made with {name} {made!r}, this run has {wanted!r}; give the same settings, or another --output"
     )

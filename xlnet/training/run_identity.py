@@ -4,10 +4,11 @@ import dataclasses
 import hashlib
 from typing import Any
 
-from xlnet import storage
+from xlnet import runs, storage
 from xlnet.corpus import reference
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
+from xlnet.training import resume
 from xlnet.training.pretraining_data import TrainingData
 from xlnet.training.settings import FREE, PretrainingSettings
 
@@ -27,12 +28,21 @@ def claim(output: str, fixed: dict[str, Any]) -> None:
     storage.publish_json(storage.join(output, RUN), fixed)
 
 
-def fixed_by(settings: PretrainingSettings, *, config: ModelConfig, data: TrainingData) -> dict[str, Any]:
-    """What must be the same for a run to go on: settings but the free ones, the model's, the data's digest."""
+def require_same(output: str, fixed: dict[str, Any]) -> None:
+    """Raises UserError, naming both values, where the run in a folder was made otherwise."""
+    made = runs.read_object(output, RUN)
+    for name in sorted({*made, *fixed}):
+        resume.require_same(output, name, made.get(name), fixed.get(name))
+
+
+def fixed_by(
+    settings: PretrainingSettings, *, config: ModelConfig, data: TrainingData, init: str | None
+) -> dict[str, Any]:
+    """What must be the same for a run to go on: settings but the free ones, the model's, the data's digest, `init`."""
     fixed = {name: value for name, value in dataclasses.asdict(settings).items() if name not in FREE}
     if isinstance(data.manifest, reference.Original):
         digest = hashlib.sha256(data.manifest.to_bytes()).hexdigest()
     else:
         digest = storage.sha256(storage.join(data.folder, "manifest.json"))
     model = {f"model.{name}": value for name, value in dataclasses.asdict(config).items()}
-    return fixed | model | {"manifest_sha256": digest}
+    return fixed | model | {"manifest_sha256": digest, "init": init}
