@@ -1,7 +1,8 @@
-"""From a model that was made by hand back to its text."""
+"""From a model that was made by hand back to its text, and from there to the model again."""
 
 import json
 import shlex
+import shutil
 
 import pytest
 
@@ -9,77 +10,123 @@ from xlnet import lineage, storage
 from xlnet.cli import main
 from xlnet.errors import UserError
 
-
-@pytest.fixture
-def folders(small_data, tmp_path):
-    """What the verbs leave, but for the weights: a pretraining run, a fine-tuned model and its export."""
-    manifest_sha256 = storage.sha256(f"{small_data}/manifest.json")
-    vocabulary_sha256 = storage.read_json(f"{small_data}/manifest.json")["vocabulary"]["sha256"]
-    settings = {"batch_size": 4, "steps": 6, "learning_rate": 0.001, "jit_compile": False, "save_every": None}
-    summary = {"settings": settings, "data": small_data, "manifest_sha256": manifest_sha256}
-    summary |= {"model": {"layers": 1, "model_dim": 16, "vocab_size": 500}}
-    for name, provenance in (
-        ("pretrained", {"pretraining": settings, "manifest_sha256": manifest_sha256}),
-        (
-            "finetuned",
-            {
-                "stage": "finetuning",
-                "init": str(tmp_path / "pretrained/model"),
-                "settings": {"epochs": 2},
-                "data": {"train": {"path": "my train.tsv"}, "dev": {"path": "dev.tsv"}},
-            },
-        ),
-    ):
-        folder = tmp_path / name / "model"
-        folder.mkdir(parents=True)
-        (folder / "model.safetensors").write_bytes(name.encode())
-        config = {"provenance": provenance, "vocabulary_sha256": vocabulary_sha256}
-        (folder / "config.json").write_text(json.dumps(config))
-    (tmp_path / "pretrained/summary.json").write_text(json.dumps(summary))
-    (tmp_path / "exported/1").mkdir(parents=True)
-    card = {"model": str(tmp_path / "finetuned/model")}
-    (tmp_path / "exported/1/model-card.json").write_text(json.dumps(card))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("at_once")
+CORPUS = "--sequence-length 32 --reuse-length 16 --permutation-size 16 --predictions 6 --shards 2"
+SIZES = "--layers 1 --model-dim 16 --heads 2 --head-dim 8 --feedforward-dim 32"
+PRETRAINING = f"--batch-size 4 --steps 2 --memory-length 8 --warmup-steps 0 --no-jit-compile {SIZES}"
+FINETUNING = "--sequence-length 16 --batch-size 8 --steps 2 --learning-rate 1e-2 --no-jit-compile --header"
 
 
-@pytest.mark.parametrize("place", ["finetuned/model", "finetuned", "exported", "exported/1"])
-def test_a_fine_tuned_model_leads_to_the_text_and_the_commands(folders, small_data, place):
+def go(verb, flags, *texts, **paths):
+    named = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+    assert main([verb, *texts, *flags.split(), *named]) == 0
+
+
+@pytest.fixture(scope="module")
+def folders(at_once, text, vocabulary, inputs, tmp_path_factory):
+    """What the verbs leave: a data set that grew, and on it runs of each kind, some begun from others."""
+    folder = tmp_path_factory.mktemp("my runs")
+    train = shutil.copy(inputs["task_train"], folder / "my train.tsv")
+    data = folder / "data"
+    go("preprocess", CORPUS, f"z={text[0]}:2", vocabulary=vocabulary, output=data)
+    added = f"{CORPUS} --passes 2 --add"
+    go("preprocess", added, f"z={text[0]}:2", f"z={text[2]}:2", f"a={text[1]}", vocabulary=vocabulary, output=data)
+    go("pretrain", PRETRAINING, data=data, output=folder / "base")
+    go("pretrain", f"{PRETRAINING} --seed 1", data=data, init=folder / "base/model", output=folder / "continued")
+    go("finetune", FINETUNING, train=train, init=folder / "continued/model", output=folder / "first")
+    go("finetune", f"{FINETUNING} --seed 1", train=train, init=folder / "first/model", output=folder / "second")
+    go("finetune", f"{FINETUNING} --fresh", train=train, init=folder / "base/model", output=folder / "fresh")
+    scratch = f"{FINETUNING} {SIZES} --attention-dropout 0.3"
+    go("finetune", scratch, train=train, dev=train, vocabulary=vocabulary, output=folder / "scratch")
+    go("export", "", model=folder / "second/model", output=folder / "exported")
+    return folder
+
+
+@pytest.mark.parametrize("place", ["second/model", "second", "exported", "exported/1"])
+def test_a_model_leads_through_its_stages_to_the_text(folders, place):
     found = lineage.trace(str(folders / place))
-    manifest = storage.read_json(f"{small_data}/manifest.json")
-    assert found["data"]["inputs"] == manifest["inputs"]
-    assert found["weights_sha256"] == storage.sha256(str(folders / "finetuned/model/model.safetensors"))
+    manifest = storage.read_json(f"{folders}/data/manifest.json")
+    assert found["weights_sha256"] == storage.sha256(f"{folders}/second/model/model.safetensors")
     assert found["vocabulary_sha256"] == manifest["vocabulary"]["sha256"]
-    made, pretrained, finetuned = map(shlex.split, found["rerun"])
-    assert made[:2] == ["xlnet", "preprocess"]
-    assert {"--sequence-length", "32", "--shards", "6"} <= set(made)
-    assert "--no-jit-compile" in pretrained
-    assert "--save-every" not in pretrained
-    assert pretrained[-4:] == ["--layers", "1", "--model-dim", "16"]
-    assert finetuned[finetuned.index("--train") + 1] == "my train.tsv"
+    kinds = ("pretraining", "pretraining", "finetuning", "finetuning")
+    runs = [f"{folders}/{name}/model" for name in ("base", "continued", "first", "second")]
+    assert [(stage["stage"], stage["folder"]) for stage in found["stages"]] == list(zip(kinds, runs, strict=True))
+    assert [stage["init"] for stage in found["stages"]] == [None, *runs[:-1]]
+    for stage in found["stages"][:2]:
+        assert stage["data_set"]["inputs"] == manifest["inputs"]
 
 
-def test_the_rerun_of_the_data_set_gives_its_bytes(folders, small_data, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["second", "fresh", "scratch"])
+def test_the_commands_make_the_weights_again(folders, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command = lineage.trace(str(folders / "pretrained"))["rerun"][0]
+    found = lineage.trace(str(folders / name))
+    for command in found["rerun"]:
+        assert main(shlex.split(command)[1:]) == 0
+    last = storage.join("rerun", storage.list_folder("rerun")[-1], "model")
+    assert lineage.trace(last)["weights_sha256"] == found["weights_sha256"]
+    made, again = (lineage.trace(model)["stages"][-1] for model in (str(folders / name), last))
+    for what in ("stage", "model", "settings"):
+        assert made[what] == again[what]
+
+
+def test_a_data_set_that_grew_has_a_command_for_each_part(folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    commands = lineage.trace(str(folders / "base"))["rerun"][:-1]
+    assert ["--add" in command for command in commands] == [False, True]
+    for command in commands:
+        assert main(shlex.split(command)[1:]) == 0
+    made, again = (
+        storage.read_json(f"{folder}/manifest.json") for folder in (folders / "data", "rerun/1-pretraining-data")
+    )
+    for what in ("shards", "inputs", "counts", "by_source"):
+        assert made[what] == again[what]
+
+
+def test_the_rerun_of_a_data_set_of_one_part_names_its_patterns(folders, small_data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    go("pretrain", PRETRAINING, data=small_data, output="run")
+    command = lineage.trace("run")["rerun"][0]
+    pattern = storage.read_json(f"{small_data}/manifest.json")["sources"][0]["patterns"][0]
+    assert f"text={pattern}:1.0" in shlex.split(command)
     assert main(shlex.split(command)[1:]) == 0
-    shards = [storage.read_json(f"{folder}/manifest.json")["shards"] for folder in (small_data, "rerun/data")]
+    shards = [
+        storage.read_json(f"{folder}/manifest.json")["shards"] for folder in (small_data, "rerun/1-pretraining-data")
+    ]
     assert shards[0] == shards[1]
 
 
+def test_a_model_without_its_run_is_begun_from_as_it_is(folders, inputs, tmp_path):
+    shutil.copytree(folders / "continued/model", tmp_path / "taken")
+    assert lineage.trace(str(tmp_path / "taken"))["rerun"] == []
+    go("finetune", FINETUNING, train=inputs["task_train"], init=tmp_path / "taken", output=tmp_path / "run")
+    (command,) = lineage.trace(str(tmp_path / "run"))["rerun"]
+    assert f"--init {tmp_path}/taken " in command
+
+
 def test_the_verb_tells_it_as_a_table_and_as_json(folders, capsys):
-    assert main(["lineage", str(folders / "finetuned")]) == 0
-    assert "rerun 3" in capsys.readouterr().out
-    assert main(["lineage", str(folders / "finetuned"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == lineage.trace(str(folders / "finetuned"))
+    assert main(["lineage", str(folders / "second")]) == 0
+    table = capsys.readouterr().out
+    for row in ("stage 1: pretraining", "stage 4: finetuning", "rerun 8"):
+        assert row in table
+    assert main(["lineage", str(folders / "second"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == lineage.trace(str(folders / "second"))
 
 
-def test_what_is_gone_or_was_made_anew_is_named(folders, small_data):
+def test_what_is_gone_or_lies_elsewhere_is_named(folders, inputs, tmp_path):
     with pytest.raises(UserError, match="is no model, export, run or pushed version"):
         lineage.trace(str(folders))
-    summary = storage.read_json(str(folders / "pretrained/summary.json"))
-    storage.publish_json(str(folders / "pretrained/summary.json"), summary | {"manifest_sha256": "other"})
+    shutil.copytree(folders / "base", tmp_path / "base")
+    summary = storage.read_json(f"{tmp_path}/base/summary.json")
+    storage.publish_json(f"{tmp_path}/base/summary.json", summary | {"manifest_sha256": "other"})
     with pytest.raises(UserError, match="was made anew since"):
-        lineage.trace(str(folders / "pretrained"))
-    (folders / "finetuned/model/model.safetensors").unlink()
-    with pytest.raises(UserError, match=r"was exported from .*finetuned/model, which is gone"):
-        lineage.trace(str(folders / "exported"))
+        lineage.trace(str(tmp_path / "base"))
+    yesterday, today = tmp_path / "yesterday", tmp_path / "today"
+    shutil.copytree(folders / "first", yesterday)
+    go("finetune", FINETUNING, train=inputs["task_train"], init=yesterday / "model", output=today)
+    go("export", "", model=today / "model", output=tmp_path / "exported")
+    shutil.rmtree(yesterday)
+    today.rename(yesterday)
+    with pytest.raises(UserError, match=r"was begun from another model that lay there"):
+        lineage.trace(str(yesterday))
+    with pytest.raises(UserError, match=r"was exported from .*today/model, which is gone"):
+        lineage.trace(str(tmp_path / "exported"))

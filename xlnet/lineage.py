@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xlnet import __version__, runs, storage
+from xlnet import __version__, rerun, runs, storage
 from xlnet.corpus.manifest import NAME, Manifest
 from xlnet.errors import UserError
 
@@ -43,8 +43,8 @@ def trace(model: str) -> dict[str, Any]:
         "weights_sha256": storage.sha256(storage.join(folder, WEIGHTS)),
         "vocabulary_sha256": runs.read_object(folder, CONFIG)["vocabulary_sha256"],
         "code": code(),
-        **stages,
-        "rerun": [shlex.join(words) for words in _commands(stages)],
+        "stages": stages,
+        "rerun": [shlex.join(words) for words in rerun.commands(stages)],
     }
 
 
@@ -55,7 +55,7 @@ def gather(*, data: str, pretrained: str, tasks: Mapping[str, str]) -> dict[str,
     return {
         "format": "xlnet-lineage/1",
         "code": code(),
-        "data": _data(data, manifest),
+        "data": _data_set(data, manifest),
         "vocabulary_sha256": manifest.vocabulary["sha256"],
         "pretraining": _kept(runs.read_object(pretrained, SUMMARY)),
         "finetuning": {name: _kept(runs.read_object(folder, SUMMARY)) for name, folder in tasks.items()},
@@ -80,9 +80,11 @@ def summary(lineage: Mapping[str, Any]) -> dict[str, Any]:
     rows: dict[str, Any] = {"run": lineage.get("run"), "weights": lineage.get("weights_sha256")}
     rows |= {"vocabulary": lineage.get("vocabulary_sha256")}
     rows |= {f"code: {name}": value for name, value in lineage.get("code", {}).items()}
-    data = lineage.get("data")
-    if data:
-        rows |= {"data set": data["manifest_sha256"], "text files": len(data["inputs"])}
+    stages = lineage.get("stages", [])
+    rows |= {f"stage {number}: {stage['stage']}": stage["folder"] for number, stage in enumerate(stages, start=1)}
+    data_sets = [lineage["data"]] if "data" in lineage else [each["data_set"] for each in stages if "data_set" in each]
+    for data in data_sets:
+        rows[f"data set {data['folder']}"] = f"{data['manifest_sha256']}, text files: {len(data['inputs'])}"
         rows |= {
             f"text: {entry['path']}": f"crc32c {entry['crc32c']}, {entry['bytes']:,} bytes" for entry in data["inputs"]
         }
@@ -145,29 +147,34 @@ def _model_directory(model: str) -> str:
     raise UserError(f"{model} is no model, export, run or pushed version; name one")
 
 
-def _stages(folder: str) -> dict[str, Any]:
-    """The stages behind a model directory, the last first, and the data set at the beginning."""
+def _stages(model: str) -> list[dict[str, Any]]:
+    """The stages behind a model directory, the first one first, each with the model directory that it left."""
+    stages: list[dict[str, Any]] = []
+    folder: str | None = model
+    while folder and storage.exists(storage.join(folder, CONFIG)):
+        stages.insert(0, _stage(folder))
+        folder = stages[0].get("init")
+        if folder in [stage["folder"] for stage in stages]:
+            raise UserError(f"{folder} was begun from another model that lay there; look where that was moved to")
+    return stages
+
+
+def _stage(folder: str) -> dict[str, Any]:
+    """What a model directory and the run around it tell of how it was made, and the data set where it is there."""
     config = runs.read_object(folder, CONFIG)
-    provenance = config["provenance"]
-    if provenance.get("stage") == "finetuning":
-        found: dict[str, Any] = {"finetuning": dict(provenance)}
-        init = provenance.get("init")
-        if init and storage.exists(storage.join(init, CONFIG)):
-            found |= {"pretrained_model": init, **_stages(init)}
-        return found
-    above = folder.rstrip("/").rpartition("/")[0]
-    if not above or not storage.exists(storage.join(above, SUMMARY)):
-        return {"pretraining": dict(provenance)}
-    run = _kept(runs.read_object(above, SUMMARY))
-    found = {"pretraining": run}
-    if storage.exists(storage.join(run["data"], NAME)):
-        found["data"] = _data(run["data"], Manifest.read(run["data"]))
-        if found["data"]["manifest_sha256"] != run["manifest_sha256"]:
-            raise UserError(f"the data set {run['data']} was made anew since; the model {folder} is of an earlier one")
-    return found
+    provenance, run = config["provenance"], storage.parent(folder)
+    told = {"stage": "pretraining", "folder": folder, "model": config["model"]}
+    if "pretraining" not in provenance or not storage.exists(storage.join(run, SUMMARY)):
+        return told | provenance
+    told |= _kept(runs.read_object(run, SUMMARY))
+    if storage.exists(storage.join(told["data"], NAME)):
+        told["data_set"] = _data_set(told["data"], Manifest.read(told["data"]))
+        if told["data_set"]["manifest_sha256"] != told["manifest_sha256"]:
+            raise UserError(f"the data set {told['data']} was made anew since; the model {folder} is of an earlier one")
+    return told
 
 
-def _data(folder: str, manifest: Manifest) -> dict[str, Any]:
+def _data_set(folder: str, manifest: Manifest) -> dict[str, Any]:
     told = manifest.to_json()
     return {
         "folder": folder,
@@ -178,53 +185,8 @@ def _data(folder: str, manifest: Manifest) -> dict[str, Any]:
 
 def _kept(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What of a stage's summary says what it was made of."""
-    names = ("settings", "model", "data", "manifest_sha256", "init", "steps", "vocabulary_sha256", "xlnet_version")
-    return {name: summary[name] for name in names if name in summary}
-
-
-def _commands(stages: Mapping[str, Any]) -> list[list[str]]:
-    """The verbs that make a model again, in order."""
-    commands = []
-    data, pretraining, finetuning = (stages.get(name) for name in ("data", "pretraining", "finetuning"))
-    if data:
-        patterns = [
-            f"{source['name']}={pattern}:{source['weight']:g}"
-            for source in data["sources"]
-            for pattern in source["patterns"]
-        ]
-        vocabulary = storage.join(data["folder"], data["vocabulary"]["file"])
-        words = ["xlnet", "preprocess", *patterns, "--vocabulary", vocabulary, "--output", "rerun/data"]
-        commands.append([*words, *_flags(data["settings"]), *_flags(data["cleaning"])])
-    if pretraining and "settings" in pretraining:
-        words = ["xlnet", "pretrain", "--data", "rerun/data", "--output", "rerun/pretrained"]
-        shape = {name: value for name, value in pretraining.get("model", {}).items() if name != "vocab_size"}
-        commands.append([*words, *_flags(pretraining["settings"]), *_flags(shape)])
-    if finetuning:
-        described = finetuning["data"]
-        words = ["xlnet", "finetune", "--output", "rerun/finetuned"]
-        words += ["--init", "rerun/pretrained/model" if pretraining else str(finetuning["init"])]
-        for name in ("train", "dev"):
-            if described.get(name):
-                words += [
-                    f"--{name}",
-                    str(described[name]["path"] if isinstance(described[name], dict) else described[name]),
-                ]
-        commands.append([*words, *_flags(finetuning["settings"])])
-    return commands
-
-
-def _flags(settings: Mapping[str, Any]) -> list[str]:
-    """Settings as flags; what is not set has none."""
-    words = []
-    for name, value in settings.items():
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
-        elif isinstance(value, list | tuple):
-            words += [f"--{flag}", ",".join(map(str, value))] if value else []
-        elif value is not None and not isinstance(value, dict):
-            words += [f"--{flag}", str(value)]
-    return words
+    made_of = ("settings", "model", "data", "manifest_sha256", "init", "fresh", "vocabulary_sha256")
+    return {name: summary[name] for name in (*made_of, "steps", "xlnet_version") if name in summary}
 
 
 def _commit() -> str:
