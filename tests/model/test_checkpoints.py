@@ -16,6 +16,7 @@ from xlnet.model.backbone import Backbone
 from xlnet.model.checkpoints import load_config, load_weights, reference_variables, save_model
 from xlnet.model.config import ModelConfig
 from xlnet.model.heads import LanguageModelHead, SequenceClassifier
+from xlnet.model.tensorflow_checkpoints import write_checkpoint
 
 Golden = Callable[[str], Path]
 TINY = ModelConfig(vocab_size=50, layers=2, model_dim=16, heads=2, head_dim=8, feedforward_dim=32)
@@ -63,6 +64,19 @@ def test_optimizer_slots_and_the_step_are_skipped(golden: Golden) -> None:
     report = load_weights(backbone, str(folder))
     assert report.missing == ()
     assert report.unexpected == ("model/lm_loss/bias",)
+
+
+@pytest.mark.parametrize("slots", [("adam_m", "adam_v"), ("Adam", "Adam_1")])
+def test_slots_of_both_optimizers_of_the_original_are_skipped(tmp_path: Path, slots: tuple[str, str]) -> None:
+    weights, prefix = values(Backbone(TINY, seed=1)), tmp_path / "model.ckpt-6"
+    state = {f"{name}/{slot}": np.ones_like(weight) for name, weight in weights.items() for slot in slots}
+    powers = {"beta1_power": np.float32(0.5), "beta2_power": np.float32(0.5), "global_step": np.int64(6)}
+    write_checkpoint(str(prefix), weights | state | powers)
+    backbone = Backbone(TINY, seed=2)
+    report = load_weights(backbone, str(prefix))
+    assert (report.missing, report.unexpected) == ((), ())
+    for name, value in values(backbone).items():
+        np.testing.assert_array_equal(value, weights[name], err_msg=name)
 
 
 @pytest.mark.parametrize("name", ["race", "squad"])
