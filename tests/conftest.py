@@ -3,7 +3,9 @@
 import functools
 import importlib.util
 import os
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,9 +56,26 @@ def golden() -> Callable[[str], Path]:
         for place in PLACES:
             if (place / name).exists():
                 return place / name
-        pytest.skip(f"the recorded file {name} is not here (only its numeric siblings are part of the repository)")
+        pytest.skip(f"{name} is recorded, but not in the repository: it is made of books, or large")
 
     return find
+
+
+@pytest.fixture(scope="session")
+def passed_on_jax() -> Callable[..., set[str]]:
+    """`passed_on_jax(*arguments)` -> the files of the tests that pytest runs in a process on JAX; all of them pass."""
+    pytest.importorskip("jax")
+
+    def run(*arguments: str) -> set[str]:
+        environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+        command = [sys.executable, "-m", "pytest", "-vv", "-x", "-p", "no:cacheprovider", *arguments]
+        done = subprocess.run(command, cwd=HERE.parent, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+        *_, summary = done.stdout.splitlines()
+        assert re.findall(r"\d+ (passed|skipped|xfailed|xpassed)", summary) == ["passed"], summary
+        return set(re.findall(r"(\w+\.py)::.* PASSED", done.stdout))
+
+    return run
 
 
 @pytest.fixture(scope="session")

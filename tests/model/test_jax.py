@@ -1,15 +1,31 @@
 """The same facts on the second backend, in a process of its own: a process has one backend."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).resolve().parent
-SAME_FACTS = ("test_backbone.py", "test_heads.py", "test_permutation.py")
+SAME_FACTS = (
+    "model/test_backbone.py",
+    "model/test_heads.py",
+    "model/test_permutation.py",
+    "model/test_span_answerer.py",
+    "training/test_optimizer.py",
+    "training/test_pretrainer.py",
+)
+UNREAD = {  # recorded arrays that are compared with nothing here, and why
+    "model_*_pretrain_*:in/input_q": "where targets are mapped, the mapping tells which they are",
+    "heads/*:*/global_norm": "counts a row of the embeddings as often as it is read; global_norm_dense is the norm",
+    "heads/squad.npz:in/unique_ids": "numbers of the examples, not read by the model",
+    "perm.npz:*": "those that are no masks are compared by corpus/test_orders.py, without any backend",
+    "input_batches.npz:*": "as of perm.npz, and by training/test_data.py",
+}
 
 WITHOUT_TENSORFLOW = """
 import sys
@@ -24,49 +40,27 @@ print("tensorflow" in sys.modules, sys.modules["keras"].backend.backend())
 """
 
 
-def on_jax(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {
-        "KERAS_BACKEND": "jax",
-        "JAX_PLATFORMS": "cpu",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=HERE.parent.parent, env=environment, capture_output=True, text=True
-    )
-
-
-@pytest.fixture(autouse=True)
-def _only_from_the_first_backend() -> None:
-    pytest.importorskip("jax")
+@pytest.mark.slow
+def test_the_kernels_of_a_gpu_compute_what_they_should(passed_on_jax: Callable[..., set[str]]) -> None:
+    assert passed_on_jax(str(HERE / "test_fused_attention.py")) == {"test_fused_attention.py"}
 
 
 @pytest.mark.slow
-def test_the_kernels_of_a_gpu_compute_what_they_should() -> None:
-    done = on_jax("-m", "pytest", "-v", "-x", "-p", "no:cacheprovider", str(HERE / "test_fused_attention.py"))
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
-    assert "skipped" not in done.stdout
-
-
-@pytest.mark.slow
-def test_the_model_is_as_recorded_on_jax(golden: Callable[[str], Path]) -> None:
-    golden("model_cases.json")  # without the recordings there is nothing to compare
-    done = on_jax(
-        "-m",
-        "pytest",
-        "-v",
-        "-x",
-        "-k",
-        "recorded",
-        "-p",
-        "no:cacheprovider",
-        *(str(HERE / name) for name in SAME_FACTS),
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
+def test_the_model_and_its_training_are_as_recorded_on_jax(
+    passed_on_jax: Callable[..., set[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("UNREAD", str(tmp_path / "unread.json"))
+    files = [str(HERE.parent / name) for name in SAME_FACTS]
+    found = passed_on_jax("-k", "recorded", "-p", "tests.model.unread", *files)
+    assert found == {Path(name).name for name in SAME_FACTS}
+    unread = json.loads((tmp_path / "unread.json").read_text())
+    assert [name for name in unread if not any(fnmatch(name, excepted) for excepted in UNREAD)] == []
 
 
 @pytest.mark.slow
 def test_the_model_runs_on_jax_without_tensorflow() -> None:
-    done = on_jax("-c", WITHOUT_TENSORFLOW)
+    pytest.importorskip("jax")
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW]
+    done = subprocess.run(command, cwd=HERE.parent.parent, env=environment, capture_output=True, text=True)
     assert done.stdout.split("\n")[:2] == ["(2, 3)", "False jax"], done.stderr[-2000:]

@@ -2,9 +2,6 @@
 
 import dataclasses
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -224,21 +221,5 @@ def test_what_cannot_be_is_one_line(models, vocabulary, tmp_path, capsys, monkey
 
 
 @pytest.mark.slow
-def test_the_same_on_jax():
-    pytest.importorskip("jax")
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    chosen = [
-        "-k",
-        "reading_from_scratch and not tied or seed_decides",
-        "-p",
-        "no:cacheprovider",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", str(HERE), *chosen],
-        cwd=HERE.parent.parent.parent,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout or "[100%]" in done.stdout
+def test_the_same_on_jax(passed_on_jax):
+    passed_on_jax("-k", "reading_from_scratch and not tied or seed_decides", str(HERE))

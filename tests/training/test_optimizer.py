@@ -40,6 +40,11 @@ def test_reference_optimizer_follows_the_recorded_steps(golden, name):
     variables = [keras.Variable(recorded[f"init/{name_}"], name=name_.replace("/", ".")) for name_ in names]
     optimizer = build(settings_of(case), steps=case["train_steps"], variables=variables)
     for step in range(8):
+        assert ops.convert_to_numpy(optimizer.iterations) == recorded[f"{name}/global_step_before"][step]
+        # With weight decay the original warms up with the rate that it shows a step later: its weights move at step 0.
+        shown = step + (case["weight_decay"] > 0 and step < case["warmup_steps"])
+        rate = ops.convert_to_numpy(optimizer.learning_rate)
+        np.testing.assert_allclose(rate, recorded[f"{name}/learning_rate"][shown], rtol=1e-5)
         optimizer.apply([ops.convert_to_tensor(recorded[f"grad/{step}/{n}"]) for n in names], variables)
         norm = ops.convert_to_numpy(optimizer.gradient_norm)
         np.testing.assert_allclose(norm, recorded[f"{name}/global_norm"][step], rtol=1e-5)

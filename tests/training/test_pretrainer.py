@@ -43,8 +43,22 @@ def tiny_pretrainer(golden, *, memory_length: int = 24) -> Pretrainer:
     return model
 
 
+@pytest.fixture
+def optimized():
+    """On JAX too the step is compiled as a user's is; other tests leave most optimizations out (conftest.py)."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.mark.parametrize("name", ["adam_poly", "adamwd_cos_layerdecay"])
-def test_the_recorded_run_is_followed(golden, name):
+def test_the_recorded_run_is_followed(golden, optimized, name):
     case = json.loads(golden("train_trajectory_cases.json").read_text())[name]
     recorded, batches = np.load(golden("train_trajectory.npz")), np.load(golden("input_batches.npz"))
     model = tiny_pretrainer(golden)
@@ -64,11 +78,11 @@ def test_the_recorded_run_is_followed(golden, name):
     run = [recorded_batch(batches, index % 3, reset=index == 0) for index in range(6)]
     for step, batch in enumerate(run):
         data = tf.data.Dataset.from_tensors(batch)
-        rate = float(updates.learning_rate)
+        # With weight decay the original warms up with the rate that it shows a step later: its weights move at step 0.
+        shown = step + (case["weight_decay"] > 0 and step < case["warmup_steps"])
+        np.testing.assert_allclose(updates.learning_rate, recorded[f"{name}/learning_rate"][shown], rtol=1e-5)
         history = model.fit(data, verbose=0, shuffle=False).history
         np.testing.assert_allclose(history["target_loss"][0], recorded[f"{name}/loss"][step], rtol=1e-4)
-        if step >= case["warmup_steps"] or not case["weight_decay"]:  # it warms one step ahead of what it reports
-            np.testing.assert_allclose(rate, recorded[f"{name}/learning_rate"][step], rtol=1e-5)
         norm = ops.convert_to_numpy(updates.gradient_norm)
         np.testing.assert_allclose(norm, recorded[f"{name}/global_norm"][step], rtol=1e-4)
         compare_weights(model, recorded, prefix=f"{name}/after_step_{step}/")
