@@ -143,10 +143,10 @@ def _found(
                 bias = ops.where(view.masked, MASKED, bias)
             keys, values = keys[..., seen, :], values[..., seen, :]
             return fused_attention.attend(content, keys, values, bias, rate=drop.rate, key=drop.next_key())
-    scores = ops.cast(_scores(content, keys, seen) + bias, "float32")
     if view.masked is not None:
-        scores = scores + ops.where(view.masked, MASKED, 0.0)
-    return weigh(scores, values, drop=drop, seen=seen)
+        bias = _masked(ops.cast(bias, "float32"), view.masked)
+    scores = ops.cast(_scores(content, keys, seen), bias.dtype) + bias
+    return weigh(ops.cast(scores, "float32"), values, drop=drop, seen=seen)
 
 
 def pair_bias(queries: Any, position_keys: Any, *, biases: Biases, view: View, keys: Any, met: slice = ALL) -> Any:
@@ -214,26 +214,23 @@ def _by_distance(queries: Any, position_keys: Any, starts: Any, *, met: slice, k
     merged = (*outer, rows * length, head_dim)
 
     def scores(queries: Any, position_keys: Any, starts: Any = None) -> tuple[Any, Callable[[Any], Any]]:
-        first = None if starts is None else ops.cast(starts, "int32")
         distances = position_keys[..., met, :]
         found = ops.matmul(ops.reshape(queries, merged), _transposed(distances))
         encodings = ops.shape(found)[-1]
 
         def gradient(upstream: Any) -> tuple[Any, ...]:
-            distant = ops.reshape(unshift(upstream, first, encodings=encodings), (*merged[:-1], encodings))
+            distant = ops.reshape(unshift(upstream, starts, encodings=encodings), (*merged[:-1], encodings))
             distances = anew(position_keys, after=upstream)[..., met, :]  # all of them too: else kept in two layouts
             towards_queries = ops.matmul(distant, distances)
             again = ops.reshape(anew(queries, after=upstream), merged)
             towards_keys = _whole(_from_queries(again, distant), met, like=position_keys)
             found = ops.reshape(towards_queries, (*outer, rows, length, head_dim)), towards_keys
-            return found if starts is None else (*found, ops.zeros_like(starts))
+            return found if starts is None else (*found, None)
 
-        return shift(ops.reshape(found, (*outer, rows, length, encodings)), first, keys=keys), gradient
+        return shift(ops.reshape(found, (*outer, rows, length, encodings)), starts, keys=keys), gradient
 
-    if starts is None:
-        return custom_gradient(scores)(queries, position_keys)
-    # As a float, and not from the enclosing function: only so do both backends take it as an argument.
-    return custom_gradient(scores)(queries, position_keys, ops.cast(starts, "float32"))
+    given = [queries, position_keys] if starts is None else [queries, position_keys, starts]
+    return custom_gradient(scores)(*given)
 
 
 def _from_queries(of_queries: Any, weights: Any) -> Any:
@@ -276,16 +273,20 @@ def _biased(queries: Any, bias: Any) -> tuple[Any, Callable[[Any], Any]]:
     return (queries + _beside(bias)) * scale, gradient
 
 
-def _where(chosen: Any, values: Any) -> Any:
+@custom_gradient
+def _masked(bias: Any, masked: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """A bias [H, X, C, Q, K], with MASKED added for pairs that must not be seen, bool [X, C, Q, K].
+
+    XLA on a CPU takes sums into the product beside them, and writes each of what is summed as large as the scores
+    first. Not so a choice: the whole bias is written once.
+    """
+    return ops.where(masked, MASKED, bias), lambda upstream: (upstream, None)  # MASKED + bias is MASKED
+
+
+@custom_gradient
+def _where(chosen: Any, values: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Values [H, X, C, Q, 1] for the pairs that are chosen, bool [X, C, Q, K], and 0 -> [H, X, C, Q, K]."""
-    if keras.backend.backend() == "jax":  # where a gradient of ours may not close over what is chosen
-        return ops.where(chosen, values, 0)
-
-    @custom_gradient
-    def found(values: Any) -> tuple[Any, Callable[[Any], Any]]:
-        return ops.where(chosen, values, 0), lambda upstream: sums.of_rows(ops.where(chosen, upstream, 0))
-
-    return found(values)
+    return ops.where(chosen, values, 0), lambda upstream: (None, sums.of_rows(ops.where(chosen, upstream, 0)))
 
 
 @custom_gradient

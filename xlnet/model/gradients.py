@@ -12,7 +12,8 @@ from xlnet import frameworks
 def custom_gradient(function: Callable[..., tuple[Any, Callable[[Any], Any]]]) -> Callable[..., Any]:
     """As Keras has it, but the gradient is handed what comes from above in one way, whatever the backend.
 
-    function(*arrays) -> (its result, gradient), and gradient(upstream) -> the gradient towards each of the arrays.
+    function(*arrays) -> (its result, gradient), and gradient(upstream) -> the gradient towards each of the arrays, None
+    where there is none. On JAX, neither may take traced arrays from elsewhere: all are to be arguments.
     """
 
     @ops.custom_gradient
