@@ -24,8 +24,10 @@ ROWS = 16
 MOVES = ("all-gather", "all-to-all", "collective-permute", "reduce-scatter")
 
 
-def trainer(*, parts: int = 1, layers: int = 2, remat: bool = False) -> Pretrainer:
+def trainer(*, parts: int = 1, layers: int = 2, remat: bool = False, lora: bool = False) -> Pretrainer:
     backbone = Backbone(dataclasses.replace(CONFIG, layers=layers), bidirectional=True, remat=remat)
+    for block in backbone.blocks if lora else []:
+        block.enable_lora(1, kernels=["q"])
     model = Pretrainer(backbone, LanguageModelHead(backbone), corpus=CORPUS, rows=ROWS, memory_length=24, parts=parts)
     updates = optimizer.build(OptimizerSettings(), steps=50, variables=model.trainable_variables, most_skipped=3)
     model.compile(optimizer=updates, jit_compile=True)
@@ -80,12 +82,12 @@ def check_mesh() -> None:
         assert f" {move}" not in compiled
 
 
-def tensorflow_program(model: Pretrainer) -> str:
+def tensorflow_program(model: Pretrainer, *, stage: str = "hlo") -> str:
     import tensorflow as tf
 
     step = tf.function(lambda given: model.train_step((given,)), jit_compile=True, autograph=False)
     given = {name: tf.constant(values) for name, values in batch().items()}
-    return step.experimental_get_compiler_ir(given)(stage="hlo")
+    return step.experimental_get_compiler_ir(given)(stage=stage)
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +102,18 @@ def test_the_step_of_tensorflow_is_one_program_of_static_shapes(program):
         assert word not in program, "it talks to no host"
 
 
-def test_of_layers_that_are_computed_again_one_is_compiled(program):
-    deep = tensorflow_program(trainer(layers=6, remat=True))
+def test_of_frozen_layers_that_are_computed_again_one_is_compiled(program):
+    deep = tensorflow_program(trainer(layers=6, remat=True, lora=True))
     assert "<=" not in deep, "every shape is static"
     assert deep.count(" dot(") < 2 * program.count(" dot("), "of 2 layers, each once forward and once back"
+
+
+def test_xla_computes_layers_again_and_keeps_nothing_that_it_finds_twice():
+    kept, again = (
+        tensorflow_program(trainer(layers=4, remat=remat), stage="optimized_hlo").count("exponential(")
+        for remat in (False, True)
+    )
+    assert again >= kept + 3, "a softmax of each layer but the last, at least"
 
 
 @pytest.mark.slow

@@ -6,13 +6,15 @@ rows first).
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
+from xlnet import frameworks
 from xlnet.model.attention import Biases
 from xlnet.model.block import Block
 from xlnet.model.config import ModelConfig
@@ -215,14 +217,13 @@ class Backbone(keras.layers.Layer):
 
     def _by_kinds(self, streams: list[Any], own: list[Any], shared: list[Any]) -> tuple[list[Any], list[Any]]:
         """As of all `_one_by_one`; equal ones are traced once, or with `remat` computed again for the gradient."""
-        run = recomputed if self.remat else traced_once
         entered: list[Any] = []
         for same in self._alike(shared):
             about = shared[same[0]]
             if about.get("last_only") or not (self.remat or same[1:]):  # of its last position a layer keeps little
                 streams, before = self._one_by_one(same, streams, own, shared)
             else:
-                streams, before = run(
+                streams, before = self._way_through(self.blocks[same[0]])(
                     partial(self._with_weights, same[0], about),
                     streams,
                     learned=[_learned(self.blocks[index], own[index]) for index in same],
@@ -230,6 +231,13 @@ class Backbone(keras.layers.Layer):
                 )
             entered += before
         return streams, entered
+
+    def _way_through(self, block: Block) -> Callable[..., tuple[list[Any], list[Any]]]:
+        """How layers like this one are run in training. A loop compiles fast, but holds what is learned twice."""
+        if not self.remat:
+            return traced_once
+        learned, frozen = (sum(map(_size, kind)) for kind in (block.trainable_weights, block.non_trainable_weights))
+        return partial(traced_once, again=True) if frameworks.is_on_cpu() and learned > frozen else recomputed
 
     def _alike(self, shared: list[Any]) -> list[list[int]]:
         """Layers that follow each other and run alike: those that are told and learn the same."""
@@ -306,6 +314,10 @@ class Backbone(keras.layers.Layer):
 
     def _drop(self, values: Any, *, training: bool) -> Any:
         return Dropout(self.config.dropout, self.random if training else None)(values)
+
+
+def _size(weight: keras.Variable) -> int:
+    return math.prod(weight.shape)
 
 
 def _learned(block: Block, about: dict[str, Any]) -> dict[str, Any]:

@@ -11,18 +11,13 @@ import keras
 from keras import ops
 
 from xlnet.model.gradients import gradients_of
-
-Layer = Callable[[list[Any], Any, Any], list[Any]]
+from xlnet.model.traced_once import Layer
 
 
 def recomputed(
     layer: Layer, streams: list[Any], *, learned: Sequence[Any], given: Sequence[Any]
 ) -> tuple[list[Any], list[Any]]:
-    """Run layer(streams, learned[i], given[i]) -> streams, one after the other -> the last ones, and what entered.
-
-    learned, given: what each layer gets, arrays in any structure, the same for all. There is a gradient for what is
-    learned and for the streams, none for what is given. What entered is the first stream, before each layer.
-    """
+    """As `traced_once.traced_once` with `again`. The loop holds all that is learned, and its gradients, twice."""
     run = _on_jax if keras.backend.backend() == "jax" else _on_tensorflow
     streams, entered = run(layer, streams, _stacked(learned), _stacked(given))
     return streams, [entered[0][place] for place in range(len(learned))]

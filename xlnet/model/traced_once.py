@@ -1,20 +1,29 @@
 """Equal layers of which Python traces one: a step of many layers is built in about the time of one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
-from xlnet.model.gradients import custom_gradient, gradients_of
-from xlnet.model.recompute import Layer
+from xlnet.model.gradients import anew, custom_gradient, gradients_of
+
+Layer = Callable[[list[Any], Any, Any], list[Any]]
 
 
 def traced_once(
-    layer: Layer, streams: list[Any], *, learned: Sequence[Any], given: Sequence[Any]
+    layer: Layer, streams: list[Any], *, learned: Sequence[Any], given: Sequence[Any], again: bool = False
 ) -> tuple[list[Any], list[Any]]:
-    """As `recompute.recomputed`, but what lies within a layer is kept for the gradient."""
-    is_jax = keras.backend.backend() == "jax"
-    through = _on_jax(layer) if is_jax else _on_tensorflow(layer, streams, learned[0], given[0])
+    """Run layer(streams, learned[i], given[i]) -> streams, one after the other -> the last ones, and what entered.
+
+    learned, given: what each layer gets, arrays in any structure, the same for all. There is a gradient for what is
+    learned and for the streams, none for what is given. What entered is the first stream, before each layer.
+    again: what lies within a layer is computed again for the gradient, instead of being kept.
+    """
+    if keras.backend.backend() == "jax" and not again:
+        through = _traced(layer)
+    else:
+        through = _with_its_gradient(layer, [streams, learned[0], given[0]], again=again)
     entered = []
     for own in zip(learned, given, strict=True):
         entered.append(streams[0])
@@ -22,42 +31,48 @@ def traced_once(
     return streams, entered
 
 
-def _on_jax(layer: Layer) -> Layer:
-    import jax
+def _traced(function: Callable[..., Any]) -> Callable[..., Any]:
+    if keras.backend.backend() == "jax":
+        import jax
 
-    return jax.jit(layer)
+        return jax.jit(function)
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False)
 
 
-def _on_tensorflow(layer: Layer, streams: list[Any], learned: Any, given: Any) -> Layer:
+def _with_its_gradient(layer: Layer, like: list[Any], *, again: bool) -> Layer:
     """The layer as a function, and its gradient as one that computes the layer again: XLA keeps what it finds twice.
 
     The gradient that TensorFlow makes of a function is handed all that lies within it, shapes among it, and XLA's
-    bridge then takes for a constant whatever reaches the function. streams, learned, given: as any layer is called.
+    bridge then takes for a constant whatever reaches the function. like: what any layer is called with.
     """
-    import tensorflow as tf
+    learning = len(keras.tree.flatten(like[:2]))
 
-    like, given_like = [streams, learned], given
+    def run(*arrays: Any) -> list[Any]:
+        return layer(*keras.tree.pack_sequence_as(like, list(arrays)))
 
-    def run(arrays: list[Any], told: list[Any]) -> list[Any]:
-        streams, learned = keras.tree.pack_sequence_as(like, arrays)
-        return layer(streams, learned, keras.tree.pack_sequence_as(given_like, told))
+    def gradients(arrays: list[Any], upstream: list[Any]) -> list[Any]:
+        if again:
+            arrays = [_apart(array, after=upstream[-1]) for array in arrays]
+        return gradients_of(lambda *own: run(*own, *arrays[learning:]), arrays[:learning], upstream)
 
-    forward = tf.function(run, autograph=False)
+    forward, backward = _traced(run), _traced(gradients)
 
-    @tf.function(autograph=False)
-    def backward(arrays: list[Any], told: list[Any], upstream: list[Any]) -> list[Any]:
-        return gradients_of(lambda *arrays: run(list(arrays), told), arrays, upstream)
+    @custom_gradient
+    def called(*arrays: Any) -> Any:
+        def gradient(*upstream: Any) -> list[Any]:
+            return [*backward(list(arrays), list(upstream)), *[None] * (len(arrays) - learning)]
 
-    def through(streams: list[Any], learned: Any, given: Any) -> list[Any]:
-        told = [tf.convert_to_tensor(array) for array in keras.tree.flatten(given)]
+        return tuple(forward(*arrays)), gradient
 
-        @custom_gradient
-        def called(*arrays: Any) -> Any:
-            def gradient(*upstream: Any) -> list[Any]:
-                return backward(list(arrays), told, list(upstream))
-
-            return tuple(forward(list(arrays), told)), gradient
-
-        return list(called(*keras.tree.flatten([streams, learned])))
+    def through(*given: Any) -> list[Any]:
+        return list(called(*map(ops.convert_to_tensor, keras.tree.flatten(list(given)))))
 
     return through
+
+
+def _apart(array: Any, *, after: Any) -> Any:
+    """An array whose products XLA does not find twice; what a matrix is multiplied with is apart already."""
+    is_float = keras.backend.is_float_dtype(keras.backend.standardize_dtype(array.dtype))
+    return anew(array, after=after) if is_float and len(array.shape) > 2 else array
