@@ -220,7 +220,8 @@ class Backbone(keras.layers.Layer):
         entered: list[Any] = []
         for same in self._alike(shared):
             about = shared[same[0]]
-            if about.get("last_only") or not (self.remat or same[1:]):  # of its last position a layer keeps little
+            is_last_alone = same == [len(shared) - 1]  # its gradient comes next: nothing is gained by keeping less
+            if about.get("last_only") or is_last_alone or not (self.remat or same[1:]):
                 streams, before = self._one_by_one(same, streams, own, shared)
             else:
                 streams, before = self._way_through(self.blocks[same[0]])(
