@@ -17,7 +17,7 @@ from xlnet.errors import UserError
 
 LOCK = ".lock"
 FILE, FOLDER = 0o666, 0o777  # rights, less those that the user's umask takes
-FULL = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)  # the last: more than `ulimit -f` allows
 LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)  # what file systems without locks answer
 
 
@@ -188,16 +188,12 @@ def mendable(path: str) -> Iterator[None]:
         raise UserError(f"cannot write {path}: permission denied; choose another place or change its rights") from None
     except (NotADirectoryError, FileExistsError):
         raise UserError(f"cannot write {path}: a file is in the way; choose another place") from None
-    except OSError as error:
-        if error.errno in FULL:
-            raise UserError(
-                f"cannot write {path}: {os.strerror(error.errno).lower()}; make room or choose another place"
-            ) from None
-        raise
     except Exception as error:  # TensorFlow and safetensors have names of their own for a full disk
-        if "No space left on device" not in str(error):
+        said = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        why = next((why for why in map(os.strerror, FULL) if why in said), None)
+        if why is None:
             raise
-        raise UserError(f"cannot write {path}: no space left on device; make room or choose another place") from None
+        raise UserError(f"cannot write {path}: {why.lower()}; make room or choose another place") from None
 
 
 @contextlib.contextmanager

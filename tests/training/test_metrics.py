@@ -1,12 +1,17 @@
 """What a run says of itself: operations, waiting, time by kind over restarts."""
 
+import json
+import resource
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from benchmarks.step import Sizes, products
+from xlnet.errors import UserError
 from xlnet.model import flops
 from xlnet.model.config import ModelConfig
 from xlnet.training.clock import Clock
@@ -103,7 +108,82 @@ def test_what_tells_of_time_is_told_apart(name):
 
 
 def test_damaged_lines_are_left_out_when_a_run_goes_on(tmp_path):
-    lines = b'{"step": 1}\n{"step": "x"}\n{"step": 2, "seconds": "x"}\n\xff\n{"step": 3, "seconds": 4.5}\n{"st'
-    (tmp_path / "metrics.jsonl").write_bytes(lines)
+    lines = [
+        b'{"step": 1}',
+        b'{"step": "x"}',
+        b'{"step": 2, "seconds": "x"}',
+        b'{"step": 2, "training_seconds": [1]}',
+        b"\xff",
+        b'{"step": 3, "seconds": 4.5}',
+        b'{"st',
+    ]
+    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join(lines))
     log = MetricsLog(str(tmp_path), resume_at=3)
     assert ([line["step"] for line in log.lines], log.reached) == ([1, 3], 4.5)
+
+
+def test_what_every_life_spent_is_counted_however_many_were_killed(tmp_path, monkeypatch):
+    """Three start up for 3 s; the first reaches step 4, from a checkpoint at step 2, and the second writes nothing."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def life(resume_at: int, *steps: int) -> Clock:
+        clock = Clock()
+        now[0] += 3
+        log = MetricsLog(str(tmp_path), resume_at=resume_at, begun=clock.begun)
+        clock.go_on(log.last, reached=log.reached)
+        for step in steps:
+            now[0] += 10
+            log.write(step, {"loss": 1.0} | clock.seconds())
+        return clock
+
+    life(0, 1, 2, 3, 4)
+    life(2)
+    found = life(2, 3).seconds()
+    assert found == {"seconds": 43 + 3 + 3 + 10, "repeated_seconds": 20 + 3}
+    assert life(3).seconds() == found | {"seconds": 59 + 3}
+
+
+def test_tensorboard_shows_each_step_once_after_restarts(tmp_path):
+    for resume_at, steps in ((0, (1, 2, 3)), (0, (1, 2, 3, 4)), (2, (3, 4, 5)), (4, (5, 6))):
+        log = MetricsLog(str(tmp_path), resume_at=resume_at)
+        for step in steps:
+            log.write(step, {"loss": resume_at + step / 8, "by_position": [step, 0.5]})
+    shown = EventAccumulator(str(tmp_path / "tensorboard"))
+    shown.Reload()
+    expected = {1: 0.125, 2: 0.25, 3: 2.375, 4: 2.5, 5: 4.625, 6: 4.75}
+    losses = [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in shown.Tensors("loss")]
+    assert losses == [*expected.items()]
+    assert len(shown.Tensors("by_position/1")) == 6
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [*expected]
+
+
+def test_what_is_not_finite_is_null(tmp_path):
+    log = MetricsLog(str(tmp_path))
+    log.write(1, {"loss": float("nan"), "by_position": [1.5, float("inf")]})
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1, "loss": null, "by_position": [1.5, null]}\n'
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": NaN}\n')
+    assert MetricsLog(str(tmp_path), resume_at=1).lines == [{"step": 1, "loss": None}]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "tensorboard"])
+def test_a_disk_without_room_for_metrics_is_one_line(tmp_path, name):
+    log = MetricsLog(str(tmp_path))
+    log.write(1, {"loss": 1.0})
+    fullest = log.path if name == "metrics.jsonl" else Path(log.events.path)
+    with fullest.open("ab") as stream:
+        stream.write(b"\n" * 2000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (fullest.stat().st_size, limits[1]))
+    try:
+        with pytest.raises(UserError, match=rf"^cannot write .*{name}.*: file too large; make room or choose [a-z ]*$"):
+            log.write(2, {"loss": 1.0})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert MetricsLog(str(tmp_path), resume_at=1).last == {"step": 1, "loss": 1.0}
+
+
+def test_a_file_in_the_place_of_tensorboards_folder_is_one_line(tmp_path):
+    (tmp_path / "tensorboard").write_text("mine")
+    with pytest.raises(UserError, match=r"cannot write .*tensorboard: a file is in the way"):
+        MetricsLog(str(tmp_path))

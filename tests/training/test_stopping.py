@@ -17,7 +17,7 @@ from keras import ops
 
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
-from xlnet.training import loop, pretrainer, resume, running
+from xlnet.training import loop, metrics_log, pretrainer, resume, running
 from xlnet.training.pretraining import pretrain
 from xlnet.training.settings import PretrainingSettings
 from xlnet.training.stopping import StoppedError, on_termination
@@ -144,6 +144,28 @@ def test_a_disk_that_fills_up_keeps_the_checkpoint_before(whole, small_data, tmp
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "\n" not in str(told.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000001"]
+
+
+def test_a_disk_without_room_for_metrics_ends_the_run_which_goes_on(whole, small_data, tmp_path, monkeypatch):
+    write, limits = metrics_log.MetricsLog.write, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def full_at_7(log, step, values):
+        if step == 7:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (log.path.stat().st_size, limits[1]))
+        write(log, step, values)
+
+    often = {"log_interval": 1, "checkpoint_interval": 1}
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(metrics_log.MetricsLog, "write", full_at_7)
+            with pytest.raises(UserError, match=r"cannot write .*metrics.jsonl: file too large; make room"):
+                run(small_data, tmp_path / "run", **often)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert resume.find(str(tmp_path / "run" / "checkpoints"))[-1].step == 6
+    run(small_data, tmp_path / "run", **often)
+    same.same_state(whole, tmp_path / "run", checkpoint="step-00000010")
+    assert same.metrics(whole) == same.metrics(tmp_path / "run")
 
 
 def poisoned(monkeypatch, *, first: int, last: int, factor: float = np.nan) -> None:

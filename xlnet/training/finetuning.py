@@ -19,7 +19,7 @@ from xlnet.training.finetuner_building import build_finetuner, build_predictor
 from xlnet.training.finetuning_data import Data, TrainingRows
 from xlnet.training.finetuning_settings import FREE, FinetuningSettings
 from xlnet.training.finetuning_watch import Watch
-from xlnet.training.metrics_log import MetricsLog
+from xlnet.training.metrics_log import SPENT, MetricsLog
 from xlnet.training.resume import Keep
 from xlnet.training.run_checkpoints import RunCheckpoints
 from xlnet.training.skipped import Skipped
@@ -75,7 +75,7 @@ def finetune(
     kept = RunCheckpoints(output, trainer=trainer, keep=Keep(settings.keep_checkpoints), fixed=fixed)
     begin = kept.restore()
     run_identity.claim(output, fixed)
-    log = MetricsLog(output, resume_at=begin or None)
+    log = MetricsLog(output, resume_at=begin)
     best = _best(output, predictor, data, log=log, settings=settings)
     watch = Watch(
         trainer,
@@ -161,4 +161,5 @@ def _publish(
     storage.publish_json(storage.join(output, "summary.json"), summary)
     for name in ("checkpoints", FOLDER):
         storage.remove_folder(storage.join(output, name))
+    storage.remove(storage.join(output, SPENT))
     return summary

@@ -41,7 +41,7 @@ class RunMetrics:
     ):
         self.trainer, self.work, self.clock, self.peak = trainer, work, clock, peak
         self.known_peak: float | None = None
-        self.log = MetricsLog(output, resume_at=start, writes=writes)
+        self.log = MetricsLog(output, resume_at=start, begun=clock.begun, writes=writes)
         clock.go_on(self.log.last, reached=self.log.reached)
         self.newest = {name: value for name, value in self.log.last.items() if not is_time(name) and name != "step"}
         self.wait = DataWait()
