@@ -17,7 +17,7 @@ from keras import ops
 
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
-from xlnet.training import loop, metrics_log, pretrainer, resume, running
+from xlnet.training import guard, held_out, loop, metrics_log, pretrainer, resume, running
 from xlnet.training.pretraining import pretrain
 from xlnet.training.settings import PretrainingSettings
 from xlnet.training.stopping import StoppedError, on_termination
@@ -46,8 +46,9 @@ def load(name: str):
 same = load("test_killing")
 
 
-def run(data: str, output: Path, **changed) -> dict:
-    return pretrain(data=data, output=str(output), settings=dataclasses.replace(SETTINGS, **changed), model=MODEL)
+def run(data: str, output: Path, *, validation: str | None = None, **changed) -> dict:
+    settings = dataclasses.replace(SETTINGS, **changed)
+    return pretrain(data=data, output=str(output), settings=settings, model=MODEL, validation=validation)
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +203,51 @@ def test_too_many_in_a_row_stop_the_run_with_the_position(small_data, tmp_path, 
         run(small_data, tmp_path / "run", steps=20, most_skipped_steps=3)
     assert "\n" not in str(told.value)
     assert [found.step for found in resume.find(str(tmp_path / "run" / "checkpoints"))] == [4]
+
+
+def test_a_run_whose_last_steps_were_skipped_publishes_nothing(small_data, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        poisoned(patched, first=8, last=9)
+        with pytest.raises(UserError, match=r"2 steps in a row at the end of the run .* the last one is step 9: loss"):
+            run(small_data, tmp_path / "run")
+        poisoned(patched, first=0, last=9)
+        with pytest.raises(UserError, match="of 2 steps none was finite, so no model is published; begin anew"):
+            run(small_data, tmp_path / "none", steps=2, most_skipped_steps=3)
+    assert [found.step for found in resume.find(str(tmp_path / "run" / "checkpoints"))] == [4, 8]
+    assert not (tmp_path / "run" / "model").exists()
+    poisoned(monkeypatch, first=9, last=9)
+    assert run(small_data, tmp_path / "run")["skipped"] == 1
+
+
+def test_a_held_out_loss_that_is_not_finite_ends_the_run_without_a_model(small_data, tmp_path, monkeypatch):
+    measured = {"validation_loss": np.nan, "validation_loss_by_position": [0.0] * 8}
+    monkeypatch.setattr(held_out.HeldOut, "measure", lambda self: measured)
+    for _ in range(2):  # from the start, and from the checkpoint of the last step
+        with pytest.raises(UserError, match="the held-out loss is nan after the last step, so no model is published;"):
+            run(small_data, tmp_path / "run", validation=small_data)
+    assert not {"model", "summary.json"} & {path.name for path in (tmp_path / "run").iterdir()}
+    assert [line["validation_loss"] for line in same.metrics(tmp_path / "run") if "validation_loss" in line] == [
+        None
+    ] * 2
+    assert run(small_data, tmp_path / "run")["steps"] == 10
+
+
+def test_no_loss_is_told_of_an_interval_without_a_sound_step(small_data, tmp_path, monkeypatch):
+    poisoned(monkeypatch, first=4, last=7)
+    run(small_data, tmp_path / "run")
+    lines = same.metrics(tmp_path / "run")
+    assert [("loss" in line, line.get("skipped")) for line in lines] == [(True, None), (False, 4), (True, 4)]
+
+
+def test_overflows_of_float16_and_the_scale_are_told(small_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(guard, "FIRST_SCALE", 2.0**40)
+    run(small_data, tmp_path / "run", precision="float16", steps=40, log_interval=8)
+    lines = same.metrics(tmp_path / "run")
+    overflows = [line["overflows"] for line in lines]
+    assert overflows[0] == 8
+    assert overflows[-1] < 40
+    assert [line["loss_scale"] for line in lines] == [2.0 ** (40 - count) for count in overflows]
+    assert ["loss" in line for line in lines][0:5:4] == [False, True]
 
 
 def test_a_spike_is_skipped_and_a_run_stopped_after_it_goes_on_to_the_same_bits(small_data, tmp_path, monkeypatch):

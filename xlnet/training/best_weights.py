@@ -1,5 +1,6 @@
 """Measuring on the dev examples during a run, and keeping the best weights on the disk until it ends."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,11 @@ from keras import ops
 from safetensors.numpy import load, save
 
 from xlnet import storage
+from xlnet.errors import UserError
 from xlnet.tasks.metrics import score
 from xlnet.tasks.predictor import Predictor
 from xlnet.tasks.task import Examples
+from xlnet.training.skipped import BEGIN_ANEW
 
 FOLDER = "best"
 
@@ -55,8 +58,8 @@ class BestWeights:
         return sorted((line for line in self.evaluations if line["step"] <= until), key=self.key, reverse=True)
 
     def key(self, line: Line) -> tuple[float, float]:
-        """What is greater for a better evaluation."""
-        values = metrics_of(line)
+        """What is greater for a better evaluation; of one with a loss that is not finite no metric counts."""
+        values = metrics_of(line) if is_finite(line) else {}
         return score(self.predictor.task.best, values), score("loss", values)
 
     @property
@@ -72,8 +75,13 @@ class BestWeights:
                 storage.remove(storage.join(self.folder, name))
 
     def take(self) -> Line:
-        """Give the model the best weights, or the mean of the best `count` where that is better -> its line."""
+        """Give the model the best weights, or the mean of the best `count` where that is better -> its line.
+
+        Raises UserError when no weights have a finite loss on the dev examples.
+        """
         best, *others = self.ranked()[: self.count]
+        if not is_finite(best):
+            raise UserError(f"the loss on the dev examples is never finite, so no model is published; {BEGIN_ANEW}")
         if not others:
             self._assign(self._read(best["step"]))
             return best
@@ -104,6 +112,12 @@ class BestWeights:
 
     def _path(self, step: int) -> str:
         return storage.join(self.folder, f"{step:08d}.safetensors")
+
+
+def is_finite(line: Line) -> bool:
+    """Whether the loss was a number, of tasks that have one; null is what a file has for one that is none."""
+    loss = line.get("dev_loss", 0.0)
+    return loss is not None and math.isfinite(loss)
 
 
 def metrics_of(line: Line) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def finetune(
         start=begin,
         log=log,
         checkpoints=kept,
-        skipped=Skipped(output, optimizer=trainer.optimizer, batch_at=rows.batch),
+        skipped=Skipped(output, optimizer=trainer.optimizer, batch_at=rows.batch, steps=rows.steps),
         best=best,
         shown=progress,
     )

@@ -4,10 +4,10 @@ import time
 from typing import Any
 
 import keras
-from keras import ops
 
 from xlnet import allocation
 from xlnet.progress import Progress
+from xlnet.training import interval
 from xlnet.training.best_weights import BestWeights
 from xlnet.training.finetuner import Finetuner
 from xlnet.training.finetuning_data import TrainingRows
@@ -18,6 +18,7 @@ from xlnet.training.skipped import Skipped
 from xlnet.training.stopping import StoppedError
 
 SHOWN = ("dev_loss", "dev_accuracy", "dev_pearson", "dev_f1")  # of the best evaluation, in the progress line
+TOLD = ("loss", "examples_per_second", "skipped", "overflows", "loss_scale")  # in the summary, as they were last
 LINES = 200  # of metrics in a run, at most; every one waits for the step
 
 
@@ -112,14 +113,7 @@ class Watch(keras.callbacks.Callback):
         self.timed_seconds += time.monotonic() - self.started
 
     def _write(self) -> None:
-        updates = self.trainer.optimizer
-        line = {
-            "loss": float(ops.convert_to_numpy(self.trainer.target_loss.result())),
-            "learning_rate": float(ops.convert_to_numpy(updates.learning_rate)),
-            "gradient_norm": float(ops.convert_to_numpy(updates.gradient_norm)),
-            "examples_per_second": self.rate,
-        }
-        self.trainer.target_loss.reset_state()
+        line = interval.measured(self.trainer) | {"examples_per_second": self.rate}
         counts = {"skipped": self.skipped.count} if self.skipped.count else {}
         self.log.write(self.step, {"epoch": self.epoch, **line, "seconds": self.seconds(3)} | counts)
         self._show()
@@ -131,9 +125,7 @@ class Watch(keras.callbacks.Callback):
     def summary(self) -> dict[str, Any]:
         """What the steps came to."""
         found = {"steps": self.step, "epochs": self.epoch}
-        found |= {
-            name: self.log.last[name] for name in ("loss", "examples_per_second", "skipped") if name in self.log.last
-        }
+        found |= {name: self.log.last[name] for name in TOLD if name in self.log.last}
         return found | {"seconds": self.seconds(1)}
 
     @property
@@ -161,6 +153,7 @@ class Watch(keras.callbacks.Callback):
         if self.progress is None:
             return
         best = self.best.ranked()[0] if self.best is not None and self.best.evaluations else {}
-        shown = {"loss": self.log.last["loss"]} | {name: best[name] for name in SHOWN if name in best}
+        loss = {"loss": self.log.last["loss"]} if "loss" in self.log.last else {}
+        shown = loss | {name: best[name] for name in SHOWN if best.get(name) is not None}
         note = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
         self.progress.update(self.step, rate=f"{self.rate:,.0f} examples/s", note=note)

@@ -79,7 +79,7 @@ def _pretrain(
     metrics = RunMetrics(
         output, trainer=trainer, start=start, work=work, clock=clock, peak=_peak(settings), writes=writes
     )
-    skipped = Skipped(output, optimizer=trainer.optimizer, batch_at=train.batch, writes=writes)
+    skipped = Skipped(output, optimizer=trainer.optimizer, batch_at=train.batch, steps=settings.steps, writes=writes)
     loop = Loop(
         trainer,
         train,
@@ -95,6 +95,7 @@ def _pretrain(
     with on_termination(loop.stop):
         loop.run()
         metrics.log.flush()
+        metrics.require_finite()
         measured = {"validation": validation, **metrics.newest, **clock.seconds()}
         measured |= held_out.unigram if held_out else {}
         measured |= {"skipped": skipped.count} if skipped.count else {}

@@ -1,17 +1,18 @@
 """What a pretraining run measures of itself, written down at the end of each interval."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from keras import ops
-
-from xlnet.training import hardware
+from xlnet.errors import UserError
+from xlnet.training import hardware, interval
 from xlnet.training.clock import Clock
 from xlnet.training.data_wait import DataWait
 from xlnet.training.metrics_log import MetricsLog
 from xlnet.training.pretrainer import Pretrainer
+from xlnet.training.skipped import BEGIN_ANEW
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,11 @@ class RunMetrics:
         self.known_peak: float | None = None
         self.log = MetricsLog(output, resume_at=start, begun=clock.begun, writes=writes)
         clock.go_on(self.log.last, reached=self.log.reached)
-        self.newest = {name: value for name, value in self.log.last.items() if not is_time(name) and name != "step"}
+        self.newest = {
+            name: value
+            for name, value in self.log.last.items()
+            if not is_time(name) and name != "step" and value is not None
+        }
         self.wait = DataWait()
 
     def begin_interval(self) -> None:
@@ -54,11 +59,9 @@ class RunMetrics:
         """Write a line about the last `steps` steps; `skipped` counts since the run began."""
         taken = time.monotonic() - self.begun
         self.clock.spent["training"] += taken - (self.clock.spent["compile"] - self.compiled)
-        updates, per_second = self.trainer.optimizer, steps / taken
+        per_second = steps / taken
         measured = {
-            "loss": float(ops.convert_to_numpy(self.trainer.target_loss.result())),
-            "learning_rate": float(ops.convert_to_numpy(updates.learning_rate)),
-            "gradient_norm": float(ops.convert_to_numpy(updates.gradient_norm)),
+            **interval.measured(self.trainer),
             "pieces_per_second": round(self.work.pieces * per_second, 1),
             "teraflops_per_second": round(self.work.operations * per_second / 1e12, 6),
             **self._share_of_peak(self.work.operations * per_second),
@@ -66,13 +69,18 @@ class RunMetrics:
             **hardware.memory(),
         }
         self.newest |= measured
-        self.trainer.target_loss.reset_state()
         self.log.write(step, measured | self.clock.seconds() | ({"skipped": skipped} if skipped else {}))
 
     def validated(self, step: int, measured: dict[str, Any]) -> None:
         """Write the held-out loss, and what was measured with it."""
         self.newest |= measured
         self.log.write(step, measured)
+
+    def require_finite(self) -> None:
+        """Raises UserError when the newest held-out loss is not finite."""
+        loss = self.newest.get("validation_loss", 0.0)
+        if not math.isfinite(loss):
+            raise UserError(f"the held-out loss is {loss} after the last step, so no model is published; {BEGIN_ANEW}")
 
     def note(self) -> dict[str, Any]:
         """The newest figures for a line of progress."""

@@ -16,10 +16,15 @@ from xlnet.errors import UserError
 from xlnet.training.guard import REMEMBERED, Guarded
 
 FOLDER = "skipped"
+LAST = 2  # skipped steps in a row that are too many at the end of a run; one may be its batch's fault
+BEGIN_ANEW = "begin anew with a lower learning_rate or clip_norm"
 
 
 class Skipped:
-    """Watches an optimizer's counts. `batch_at` makes the batch of a step again; one of many hosts `writes` them."""
+    """Watches an optimizer's counts in a run of `steps`.
+
+    `batch_at` makes the batch of a step again; one of many hosts `writes` them.
+    """
 
     def __init__(
         self,
@@ -27,9 +32,10 @@ class Skipped:
         *,
         optimizer: Guarded,
         batch_at: Callable[[int], Mapping[str, Any]],
+        steps: int,
         writes: bool = True,
     ):
-        self.writes = writes
+        self.writes, self.steps = writes, steps
         self.folder = storage.join(output, FOLDER)
         self.optimizer, self.batch_at = optimizer, batch_at
         self.seen = self.count
@@ -40,8 +46,14 @@ class Skipped:
         return int(ops.convert_to_numpy(self.optimizer.skipped))
 
     def check(self) -> None:
-        """Save what was skipped since the last look. Raises UserError when too many were, one after the other."""
-        count = self.count
+        """Save what was skipped since the last look. Raises UserError when too many were, one after the other.
+
+        No step comes after the last one that could show the weights to be sound: there `LAST` in a row are too many,
+        and a run of which no step was sound is refused.
+        """
+        is_over, count = self.optimizer.position >= self.steps, self.count
+        if is_over and not int(ops.convert_to_numpy(self.optimizer.iterations)):
+            raise UserError(f"of {self.steps} steps none was finite, so no model is published; {BEGIN_ANEW}")
         if count == self.seen:
             return
         steps, losses = (
@@ -53,21 +65,25 @@ class Skipped:
         for step, loss in fresh.items() if self.writes else []:
             self._save(step, loss)
         in_row = int(ops.convert_to_numpy(self.optimizer.skipped_in_row))
-        if in_row >= (self.optimizer.care.most_skipped or in_row + 1):
+        most = self.optimizer.care.most_skipped or in_row + 1
+        if in_row >= (min(most, LAST) if is_over else most):
+            where = " at the end of the run" if in_row < most else ""
+            last, again = _listed(fresh).rpartition(", ")[2], self._spike("go on with another spike_deviations, or ")
             raise UserError(
-                f"{in_row} steps in a row had a loss or gradient that is not finite, or a spike of the loss (mean "
-                f"{self._mean():.4g}); the last one is {_listed(fresh).rpartition(', ')[2]}; their batches are in "
-                f"{self.folder}: look there, then go on with another spike_deviations, or begin anew with a lower "
-                "learning_rate or clip_norm"
+                f"{in_row} steps in a row{where} had a loss or gradient that is not finite"
+                f"{self._spike(', or a spike of the loss (mean {:.4g})')}; the last one is {last}; their batches are "
+                f"in {self.folder}: look there, then {again}{BEGIN_ANEW}"
             )
         print(
-            f"{len(fresh)} steps were skipped ({_listed(fresh)}): not finite, or far above the mean of "
-            f"{self._mean():.4g}; batches in {self.folder}",
+            f"{len(fresh)} steps were skipped ({_listed(fresh)}): not finite"
+            f"{self._spike(', or far above the mean of {:.4g}')}; batches in {self.folder}",
             flush=True,
         )
 
-    def _mean(self) -> float:
-        return float(ops.convert_to_numpy(self.optimizer.losses.mean))
+    def _spike(self, told: str) -> str:
+        """What is told of spikes, with the mean of the sound losses; nothing where none is looked for."""
+        is_wanted = self.optimizer.care.spike_deviations
+        return told.format(float(ops.convert_to_numpy(self.optimizer.losses.mean))) if is_wanted else ""
 
     def _save(self, step: int, loss: float) -> None:
         content = io.BytesIO()
