@@ -52,6 +52,11 @@ def test_regression_scores_by_hand():
     assert found["mean"] == {"value": 2, "mean_squared_error": pytest.approx(2 / 3)}
 
 
+def test_values_that_are_not_finite_have_an_error_that_is_not():
+    found = metrics.regression(np.array([1.0, 2.0]), np.array([np.nan, 2.0]))["metrics"]
+    assert found == {"pearson": None, "spearman": None, "mean_squared_error": pytest.approx(np.nan, nan_ok=True)}
+
+
 @pytest.mark.parametrize("predicted", [[1.0, 1.0], [2.0, 3.0]])
 def test_a_correlation_that_is_not_defined_is_null(predicted):
     found = metrics.regression(np.array([1.0, 1.0]), np.array(predicted))

@@ -139,15 +139,20 @@ def test_nothing_that_another_thread_draws_changes_a_run(folder, whole, tmp_path
     assert_same(whole, tmp_path / "out")
 
 
-def test_sigterm_saves_and_the_same_command_goes_on(folder, whole, tmp_path, monkeypatch):
+def stopped_at(step: int, monkeypatch) -> None:
+    """A SIGTERM as the metrics of a step are written."""
     write = finetuning_watch.MetricsLog.write
 
-    def and_term(log, step, values):
-        write(log, step, values)
-        if step == 5:
+    def and_term(log, at, values):
+        write(log, at, values)
+        if at == step:
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(finetuning_watch.MetricsLog, "write", and_term)
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(folder, whole, tmp_path, monkeypatch):
+    stopped_at(5, monkeypatch)
     output = tmp_path / "out"
     with pytest.raises(StoppedError, match="stopped at step 5 of 12, saved; the same command goes on"):
         run(folder, output)
@@ -158,6 +163,66 @@ def test_sigterm_saves_and_the_same_command_goes_on(folder, whole, tmp_path, mon
     assert_same(whole, output)
     with pytest.raises(UserError, match="already holds a finished run"):
         run(folder, output)
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-10] ^= 0x40
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (flipped, r"is damaged \(checksums differ\)"),
+        (lambda path: os.truncate(path, 20), r"is damaged \(checksums differ\)"),
+        (Path.unlink, "does not exist"),
+    ],
+)
+def test_best_weights_that_are_damaged_are_told_before_the_training_goes_on(
+    folder, tmp_path, monkeypatch, damage, told
+):
+    often = {"evaluation_interval": 3, "checkpoint_interval": 1, "keep_checkpoints": 9}
+    with monkeypatch.context() as patched:
+        stopped_at(5, patched)
+        with pytest.raises(StoppedError):
+            run(folder, tmp_path, **often)
+    damage(tmp_path / "best" / "00000003.safetensors")
+    again = r"; remove the checkpoints from step 3 on, to go on from one before, or name another --output$"
+    with monkeypatch.context() as patched:
+        patched.setattr(finetuning_watch.Watch, "train", lambda watch: pytest.fail("it trains"))
+        with pytest.raises(UserError, match=rf"^\S*00000003\.safetensors {told}{again}"):
+            run(folder, tmp_path, **often)
+    for step in (3, 4, 5):
+        shutil.rmtree(tmp_path / "checkpoints" / f"step-{step:08d}")
+    assert run(folder, tmp_path, **often)["steps"] == 12
+
+
+def test_weights_that_are_destroyed_are_not_published(folder, tmp_path):
+    with pytest.raises(
+        UserError, match=r"^\d+ steps in a row at the end of the run had a loss or gradient that"
+    ) as told:
+        run(folder, tmp_path, learning_rate=1e30, most_skipped_steps=40)
+    assert "spike" not in str(told.value)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("losses", [[np.nan] * 3, [np.nan, 0.5, np.nan]])
+def test_dev_losses_that_are_not_finite_are_never_best(folder, tmp_path, monkeypatch, losses):
+    measured = iter(zip([0.9, 0.5, 0.9], losses, strict=True))
+
+    def measure(task, examples, features, outputs):
+        accuracy, loss = next(measured)
+        return {"metrics": {"accuracy": accuracy}, "loss": loss}
+
+    monkeypatch.setattr(Classification, "measure", measure)
+    if 0.5 in losses:
+        assert run(folder, tmp_path)["best_step"] == 8
+    else:
+        with pytest.raises(UserError, match="the loss on the dev examples is never finite, so no model is published;"):
+            run(folder, tmp_path)
+    found = [line["dev_loss"] for line in metrics(tmp_path) if "dev_loss" in line]
+    assert found == [None if np.isnan(loss) else loss for loss in losses]
 
 
 def test_it_ends_when_the_dev_metric_gets_no_better_and_keeps_the_best(folder, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Measuring on the dev examples during a run, and keeping the best weights on the disk until it ends."""
 
+import hashlib
 import math
 from typing import Any
 
@@ -15,6 +16,7 @@ from xlnet.tasks.task import Examples
 from xlnet.training.skipped import BEGIN_ANEW
 
 FOLDER = "best"
+CHECKSUM = ".sha256"  # of weights, in a file beside them
 
 Line = dict[str, Any]  # of metrics.jsonl: step, epoch, dev_loss, dev_<metric>, ...
 
@@ -23,7 +25,7 @@ class BestWeights:
     """The evaluations of a run and the weights of the best `count` of them.
 
     Best is what the task says (`Task.best`); the lower loss settles a tie, then the earlier one. `lines` are those of
-    an earlier life of the run.
+    an earlier life of the run; raises UserError when the weights that they call best are not what was written.
     """
 
     def __init__(
@@ -35,6 +37,8 @@ class BestWeights:
         self.evaluations = [
             line for line in lines if "averaged" not in line and any(name.startswith("dev_") for name in line)
         ]
+        for line in self.ranked()[: self.count]:
+            self._read(line["step"])  # what is damaged is told before the training, not after it
 
     def measure(self) -> Line:
         """The metrics of the weights as they are."""
@@ -50,7 +54,9 @@ class BestWeights:
         self.evaluations.append(line)
         if line in self.ranked()[: self.count]:
             arrays = {name: np.asarray(ops.convert_to_numpy(weight)) for name, weight in self._weights().items()}
-            storage.publish(self._path(step), save(arrays))
+            content = save(arrays)
+            storage.publish(self._path(step), content)
+            storage.publish(f"{self._path(step)}{CHECKSUM}", hashlib.sha256(content).hexdigest().encode())
         return line
 
     def ranked(self, *, until: float = float("inf")) -> list[Line]:
@@ -108,7 +114,17 @@ class BestWeights:
         return {f"{index:05d}/{variable.name}": variable for index, variable in enumerate(weights)}
 
     def _read(self, step: int) -> dict[str, np.ndarray]:
-        return load(storage.read_bytes(self._path(step)))
+        path = self._path(step)
+        try:
+            content, expected = storage.read_bytes(path), storage.read_bytes(f"{path}{CHECKSUM}")
+        except UserError as error:
+            raise UserError(f"{error}; {self._again(step)}") from None
+        if hashlib.sha256(content).hexdigest().encode() != expected:
+            raise UserError(f"{path} is damaged (checksums differ); {self._again(step)}")
+        return load(content)
+
+    def _again(self, step: int) -> str:
+        return f"remove the checkpoints from step {step} on, to go on from one before, or name another --output"
 
     def _path(self, step: int) -> str:
         return storage.join(self.folder, f"{step:08d}.safetensors")

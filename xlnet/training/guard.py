@@ -155,6 +155,11 @@ class Guarded:
         return taken + ops.convert_to_tensor(self.overflows) if self.care.scales_loss else taken
 
     @property
+    def updates(self) -> int:
+        """Steps that were sound, and so moved the weights."""
+        return int(ops.convert_to_numpy(self._iterations))  # type: ignore[attr-defined]
+
+    @property
     def position(self) -> int:
         """Batches that the optimizer was given so far, skipped ones included."""
         return int(ops.convert_to_numpy(self._position()))

@@ -52,7 +52,7 @@ class Skipped:
         and a run of which no step was sound is refused.
         """
         is_over, count = self.optimizer.position >= self.steps, self.count
-        if is_over and not int(ops.convert_to_numpy(self.optimizer.iterations)):
+        if is_over and not self.optimizer.updates:
             raise UserError(f"of {self.steps} steps none was finite, so no model is published; {BEGIN_ANEW}")
         if count == self.seen:
             return
