@@ -7,6 +7,8 @@ import pytest
 
 from xlnet.errors import UserError
 from xlnet.tasks.span_questions import SPAN_SETS, Fault, parse, read
+from xlnet.training.finetuning_data import Data
+from xlnet.training.finetuning_settings import FinetuningSettings
 
 CONTEXT = "The dog saw the cat and the cat saw the dog."
 
@@ -51,6 +53,12 @@ def test_a_wrong_offset_moves_to_the_nearest_place_and_is_listed(file, start, pl
     found = read(file(question(answers=[("the cat", start)])))
     assert found.spans.tolist() == [[place, place + 7]]
     assert found.faults == [Fault("q0", "moved", "the cat")]
+
+
+def test_what_is_told_of_a_runs_data_counts_their_faults(file):
+    path = file(question(answers=[("the cat", 13)]), question("q1"))
+    told = Data.read(path, path, settings=FinetuningSettings(task="squad2")).described()
+    assert [told[name]["faults"] for name in ("train", "dev")] == [{"moved": 1}] * 2
 
 
 def test_an_answer_that_is_nowhere_is_an_error_but_where_a_data_set_is_known_for_it(file):

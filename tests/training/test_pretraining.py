@@ -1,4 +1,5 @@
 import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -150,6 +151,38 @@ def test_a_truncated_shard_is_named_before_anything_is_built(small_data, tmp_pat
     with pytest.raises(UserError, match=rf"{shard.file} has {shard.bytes - 7} bytes, the manifest says {shard.bytes}"):
         pretrain(data=str(copy), output=str(tmp_path / "run"), settings=SETTINGS, model=MODEL)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (
+            lambda path: path.write_bytes(path.read_bytes().replace(b"e", b"a", 1)),
+            r"spiece\.model has the SHA-256 \w{12}, the manifest says \w{12}; it was changed or cut",
+        ),
+        (lambda path: os.truncate(path, 100), r"spiece\.model has the SHA-256 \w{12}, the manifest says \w{12}"),
+        (Path.unlink, r"spiece\.model does not exist"),
+    ],
+)
+def test_a_vocabulary_that_is_not_the_datas_is_named_before_anything_is_built(small_data, tmp_path, damage, told):
+    copy = tmp_path / "copy"
+    shutil.copytree(small_data, copy)
+    damage(copy / "spiece.model")
+    with pytest.raises(UserError, match=told):
+        pretrain(data=str(copy), output=str(tmp_path / "run"), settings=SETTINGS, model=MODEL)
+    with pytest.raises(UserError, match=told):
+        pretrain(data=small_data, validation=str(copy), output=str(tmp_path / "run"), settings=SETTINGS, model=MODEL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_manifest_that_miscounts_its_vocabulary_is_named(small_data, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(small_data, copy)
+    content = json.loads((copy / "manifest.json").read_text())
+    content["vocabulary"]["size"] = 40
+    (copy / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"is damaged \(it counts 40 pieces in spiece\.model, of 500\)"):
+        pretrain(data=str(copy), output=str(tmp_path / "run"), settings=SETTINGS, model=MODEL)
 
 
 @pytest.mark.parametrize(

@@ -195,13 +195,27 @@ class Manifest:
         """Read every shard. Raises UserError for the first that is missing or not what was written."""
         files = [(shard.file, shard.sha256) for shard in self.shards]
         for name, wanted in [(self.vocabulary["file"], self.vocabulary["sha256"]), *files]:
-            path = storage.join(self.directory, name)
-            found = storage.sha256(path)
-            if found != wanted:
-                raise UserError(
-                    f"{path} has the SHA-256 {found[:12]}, the manifest says {wanted[:12]}; "
-                    "it was changed or cut: copy the data set again, or preprocess again"
-                )
+            self._verify(name, wanted)
+
+    def verify_vocabulary(self) -> None:
+        """Raises UserError when the vocabulary beside the shards is missing or another than they were made with."""
+        from xlnet.text import load_model  # not at the top: writing a data set needs no SentencePiece
+
+        name = self.vocabulary["file"]
+        self._verify(name, self.vocabulary["sha256"])
+        size, told = load_model(storage.join(self.directory, name))[0].get_piece_size(), self.vocabulary["size"]
+        if size != told:
+            path = storage.join(self.directory, NAME)
+            raise UserError(f"{path} is damaged (it counts {told} pieces in {name}, of {size}); preprocess again")
+
+    def _verify(self, name: str, wanted: str) -> None:
+        path = storage.join(self.directory, name)
+        found = storage.sha256(path)
+        if found != wanted:
+            raise UserError(
+                f"{path} has the SHA-256 {found[:12]}, the manifest says {wanted[:12]}; "
+                "it was changed or cut: copy the data set again, or preprocess again"
+            )
 
 
 _PLAIN = tuple(

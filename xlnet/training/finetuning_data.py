@@ -30,9 +30,16 @@ class Data:
         return cls(task, found, None if dev is None else task.read(dev))
 
     def described(self) -> dict[str, Any]:
-        """Files, checksums and counts."""
+        """Files, checksums and counts, of faults too."""
         parts = {"train": self.train, "dev": self.dev}
-        return {name: described(part) for name, part in parts.items() if part is not None}
+        return {name: described(part) | _faults(part) for name, part in parts.items() if part is not None}
+
+
+def _faults(examples: Examples) -> dict[str, dict[str, int]]:
+    listed: dict[str, list[str]] = getattr(
+        examples, "listed_faults", dict
+    )()  # of the one kind of examples that may have some
+    return {"faults": {kind: len(ids) for kind, ids in listed.items()}} if listed else {}
 
 
 class TrainingRows:

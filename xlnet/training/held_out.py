@@ -29,6 +29,7 @@ class HeldOut:
         """Raises UserError when the held-out data have another shape or vocabulary than the training data."""
         held_out = reference.open_data(path)
         check_shards(path, held_out)
+        held_out.verify_vocabulary()
         held_out.require_vocabulary(manifest.vocabulary["sha256"])
         held_out.require(**{name: getattr(manifest.settings, name) for name in SHAPE})
         own = Share(devices.host, devices.hosts)

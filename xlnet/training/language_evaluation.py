@@ -55,6 +55,7 @@ def evaluate_language_model(
     manifest = reference.open_data(data)
     check_shards(data, manifest)
     described = read_description(model)
+    manifest.verify_vocabulary()
     manifest.require_vocabulary(described["vocabulary_sha256"])
     manifest.require(**described["text"])
     memory_length = trained_memory(model, described) if memory_length is None else memory_length

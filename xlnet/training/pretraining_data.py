@@ -13,10 +13,11 @@ class TrainingData:
     """A data set with the batches that a run makes of it; which those are follows from the settings and the step."""
 
     def __init__(self, folder: str, settings: PretrainingSettings, *, devices: Devices):
-        """Raises UserError when shards are not whole, or do not carry the batches that are asked for."""
+        """Raises UserError when shards or vocabulary are not whole, or do not carry the batches that are asked for."""
         self.folder, self.settings, self.devices = folder, settings, devices
         self.manifest = reference.open_data(folder)
         self.corpus = self.manifest.settings
+        self.manifest.verify_vocabulary()  # the model is published with it
         check_shards(folder, self.manifest)
         check_rows(self.manifest, settings.batch_size)
         rows = rows_per_slot(self.manifest) * settings.accumulation_steps
