@@ -7,6 +7,7 @@ import shutil
 import struct
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,12 @@ import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file, save_file
 
-from xlnet import cli, conversion
+from xlnet import cli, conversion, vocab
 from xlnet.conversion import Assumptions, convert
 from xlnet.errors import UserError
 from xlnet.model.backbone import Backbone
-from xlnet.model.checkpoints import load_weights, reference_variables, save_model
-from xlnet.model.config import ModelConfig
+from xlnet.model.checkpoints import load_config, load_weights, reference_variables, save_model
+from xlnet.model.config import REFERENCE_KEYS, ModelConfig
 from xlnet.model.heads import SequenceClassifier
 from xlnet.model.reference_names import head_shapes, trunk_shapes
 from xlnet.tasks.predictor import Predictor
@@ -379,10 +380,53 @@ def test_a_vocabulary_of_another_size_is_refused(saved, golden: Golden, tmp_path
         convert(str(saved), str(tmp_path / "out"), to="hugging-face", assumed=given)
 
 
+@pytest.mark.parametrize("to", ["xlnet", "tensorflow", "hugging-face"])
+@pytest.mark.parametrize("is_passed", [True, False])
+def test_another_vocabulary_of_the_same_size_is_refused(saved, text, tmp_path, to, is_passed):
+    other = str(tmp_path / "other.model")
+    vocab.train([str(text[0])], other, settings=vocab.VocabularySettings(size=500))
+    given = Assumptions(vocabulary=other) if is_passed else None
+    if not is_passed:
+        shutil.copy(other, saved / "spiece.model")
+    with pytest.raises(UserError, match="the SHA-256 of .* is '[0-9a-f]{64}', wanted is [0-9a-f]{64}, of the voc"):
+        convert(str(saved), str(tmp_path / "out"), to=to, assumed=given)
+
+
+def test_a_transformer_xl_comes_back_by_way_of_tensorflow(tmp_path, vocabulary):
+    config = replace(CONFIG, attention="uni", clamp_length=9, same_length=True)
+    save_model(str(tmp_path / "ours"), Backbone(config), config=config, vocabulary=vocabulary,
+               text={"lower": False, "keep_accents": False}, head=None, provenance={})  # fmt: skip
+    summary = convert(str(tmp_path / "ours"), str(tmp_path / "theirs"), to="tensorflow")
+    assert any("passes over what xlnet_config.json tells" in note for note in summary["notes"])
+    convert(str(tmp_path / "theirs"), str(tmp_path / "back"), to="xlnet")
+    assert load_config(str(tmp_path / "back")) == config
+    plain = {key: value for key, value in config.to_reference().items() if key in REFERENCE_KEYS}
+    (tmp_path / "theirs/xlnet_config.json").write_text(json.dumps(plain))  # as the reference writes it
+    for number, attention in enumerate([None, "uni"]):
+        given = Assumptions(attention=attention)
+        convert(str(tmp_path / "theirs"), str(tmp_path / str(number)), to="xlnet", assumed=given)
+        assert load_config(str(tmp_path / str(number))).attention == (attention or "bi")
+
+
+@pytest.mark.parametrize(
+    ("flag", "given"),
+    [
+        ("--classes", Assumptions(classes=("a", "b", "c"))),
+        ("--attention", Assumptions(attention="uni")),
+        ("--lower", Assumptions(lower=True)),
+        ("--keep-accents", Assumptions(keep_accents=True)),
+    ],
+)
+def test_what_a_model_says_itself_is_not_assumed(saved, reference, tmp_path, flag, given):
+    with pytest.raises(UserError, match=f"^{flag} is for a TensorFlow c.*, which .* is not; leave it out"):
+        convert(str(saved), str(tmp_path / "out"), to="xlnet", assumed=given)
+    if given.classes:
+        with pytest.raises(UserError, match="--classes is for a TensorFlow classifier"):
+            convert(str(reference), str(tmp_path / "out"), to="xlnet", assumed=given)
+
+
 def test_a_hugging_face_folder_is_no_start(saved, tmp_path):
     convert(str(saved), str(tmp_path / "theirs"), to="hugging-face")
-    from xlnet.model.checkpoints import load_config
-
     with pytest.raises(UserError, match="xlnet convert"):
         load_config(str(tmp_path / "theirs"))
 

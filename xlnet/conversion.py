@@ -13,7 +13,7 @@ from xlnet.conversion_input import HUGGING_FACE, KINDS, OURS, TENSORFLOW, Assump
 from xlnet.errors import require
 from xlnet.file_names import VOCABULARY, WEIGHTS
 from xlnet.model import checkpoints, hugging_face, hugging_face_folders, reference_names, tensorflow_checkpoints
-from xlnet.model.config import PLAIN_SUMMARIES, ModelConfig
+from xlnet.model.config import PLAIN_SUMMARIES, REFERENCE_KEYS, ModelConfig
 from xlnet.text import Tokenizer
 
 __all__ = ["HUGGING_FACE", "KINDS", "OURS", "TENSORFLOW", "Assumptions", "convert"]
@@ -60,12 +60,18 @@ def _check_vocabulary(found: Input, *, to: str) -> None:
     if found.vocabulary is None:
         return
     vocab.check(storage.read_bytes(found.vocabulary))
-    size = Tokenizer(found.vocabulary).size
+    tokenizer = Tokenizer(found.vocabulary)
     require(
-        size == found.config.vocab_size,
+        tokenizer.size == found.config.vocab_size,
         f"the number of pieces in {found.vocabulary}",
-        size,
+        tokenizer.size,
         f"{found.config.vocab_size}, as in the weights of {found.path}",
+    )
+    require(
+        found.vocabulary_sha256 in (None, tokenizer.sha256),
+        f"the SHA-256 of {found.vocabulary}",
+        tokenizer.sha256,
+        f"{found.vocabulary_sha256}, of the vocabulary that {found.path} was trained with",
     )
 
 
@@ -129,8 +135,9 @@ def _write_checkpoint(found: Input, output: str, task: str) -> list[str]:
         _copy_vocabulary(found, str(folder))
         storage.publish_json(str(folder / checkpoints.REFERENCE_CONFIG), found.config.to_reference())
     notes = [] if found.vocabulary else [f"there is no {VOCABULARY} beside {found.path}, so none was written"]
-    if found.config != ModelConfig.from_reference(found.config.to_reference()):
-        notes.append("rates, initializer, clamping, attention and an exact gelu have no place in xlnet_config.json")
+    told = {name: value for name, value in found.config.to_reference().items() if name not in REFERENCE_KEYS}
+    if told:
+        notes.append(f"the reference passes over what {checkpoints.REFERENCE_CONFIG} tells beside its keys: {told}")
     if found.text["lower"] or found.text["keep_accents"]:
         notes.append(f"text was normalised with {found.text}; pass the same to the reference (--uncased)")
     if found.head is not None and found.kind != TENSORFLOW:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ class Assumptions:
     vocabulary: str | None = None  # None: the spiece.model beside the weights
     lower: bool = False
     keep_accents: bool = False
+    attention: str | None = None  # None: as the configuration says
     classes: tuple[str, ...] | None = None  # None: 0, 1, ...
     summary: str = "last"
     sequence_length: int = 128
@@ -42,6 +43,7 @@ class Input:
     weights: Mapping[str, np.ndarray]
     training_state: Mapping[str, np.ndarray]
     vocabulary: str | None
+    vocabulary_sha256: str | None  # of what it was trained with, where the model says so
     text: dict[str, bool]
     head: dict[str, Any] | None
     provenance: dict[str, Any] | None = None
@@ -54,7 +56,18 @@ def read(path: str, assumed: Assumptions) -> Input:
     readers = {OURS: _read_directory, TENSORFLOW: _read_checkpoint, HUGGING_FACE: _read_folder}
     found = readers[kind](path, assumed)
     reference_names.check(found.weights, found.config, where=found.path)
+    _refuse_unused(assumed, found)
     return found
+
+
+def _refuse_unused(assumed: Assumptions, found: Input) -> None:
+    """Raises UserError for what is assumed and the input says itself, or has no use for."""
+    is_silent = found.kind == TENSORFLOW
+    has_classes = is_silent and bool(found.head and found.head.get("classes"))
+    for name in ("lower", "keep_accents", "attention", "classes"):
+        if getattr(assumed, name) and not (has_classes if name == "classes" else is_silent):
+            flag, kind = f"--{name.replace('_', '-')}", "classifier" if name == "classes" else "checkpoint"
+            raise UserError(f"{flag} is for a TensorFlow {kind}, which {found.path} is not; leave it out")
 
 
 def recognise(path: str) -> str:
@@ -87,6 +100,7 @@ def _read_directory(path: str, assumed: Assumptions) -> Input:
         weights=_arrays(storage.join(path, WEIGHTS)),
         training_state=_arrays(state_file) if storage.exists(state_file) else {},
         vocabulary=_vocabulary(path, assumed),
+        vocabulary_sha256=content["vocabulary_sha256"],
         text=content["text"],
         head=content["head"],
         provenance=content.get("provenance"),
@@ -98,6 +112,7 @@ def _read_checkpoint(path: str, assumed: Assumptions) -> Input:
     assert prefix is not None
     folder = prefix.rpartition("/")[0] or "."
     config = checkpoints.load_config(folder)
+    config = replace(config, attention=assumed.attention or config.attention)
     with tensorflow_checkpoints.stored_variables(prefix) as stored:
         arrays = stored.arrays()
     state = {name for name in arrays if tensorflow_checkpoints.is_training_state(name)}
@@ -109,6 +124,7 @@ def _read_checkpoint(path: str, assumed: Assumptions) -> Input:
         weights=weights,
         training_state={name: arrays[name] for name in sorted(state)},
         vocabulary=_vocabulary(folder, assumed),
+        vocabulary_sha256=None,
         text={"lower": assumed.lower, "keep_accents": assumed.keep_accents},
         head=_assumed_head(weights, assumed, path=prefix),
     )
@@ -177,6 +193,7 @@ def _read_folder(path: str, assumed: Assumptions) -> Input:
         weights=hugging_face.from_hugging_face(arrays, config, head=kind, where=weights_file),
         training_state={},
         vocabulary=_vocabulary(path, assumed),
+        vocabulary_sha256=None,
         text=hugging_face_folders.read_text(tokenizer),
         head=_head(content, tokenizer, assumed, kind=kind, where=where),
         notes=(EXACT_GELU,) if config.activation == "gelu_exact" else (),

@@ -25,6 +25,22 @@ def test_the_reference_names_go_both_ways() -> None:
     assert ModelConfig.from_dict(config.to_dict()) == config
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"attention": "uni", "clamp_length": 7, "same_length": True},
+        {"dropout": 0.0, "attention_dropout": 0.3, "initializer_stddev": 0.1},
+        {"activation": "gelu_exact"},
+    ],
+)
+def test_what_the_reference_cannot_say_stands_beside_its_keys(told: dict[str, object]) -> None:
+    plain = {**TINY_B, "ff_activation": "gelu"}
+    config = ModelConfig.from_dict({**ModelConfig.from_reference(plain).to_dict(), **told})
+    assert config.to_reference() == {**plain, **told}
+    for written in (config.to_reference(), dict(sorted(config.to_reference().items()))):
+        assert ModelConfig.from_reference(written) == config
+
+
 def test_an_unknown_key_names_the_nearest_known_one() -> None:
     with pytest.raises(UserError, match=r"'n_layers'.*did you mean 'n_layer'"):
         ModelConfig.from_reference({**TINY_B, "n_layers": 2})

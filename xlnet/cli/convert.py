@@ -10,6 +10,8 @@ FORMATS = ("xlnet", "tensorflow", "hugging-face")
 
 def flags(parser: argparse.ArgumentParser) -> None:
     """What the verb takes."""
+    from xlnet.model.config import ATTENTIONS
+
     parser.add_argument(
         "input", metavar="INPUT", help="a model directory, a checkpoint's prefix or folder, or a folder"
     )
@@ -19,6 +21,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
     unsaid.add_argument("--vocabulary", metavar="FILE", help="default: the spiece.model beside the weights")
     unsaid.add_argument("--lower", action="store_true", help="a TensorFlow checkpoint of text in lower case")
     unsaid.add_argument("--keep-accents", action="store_true", help="a TensorFlow checkpoint of text with accents")
+    unsaid.add_argument("--attention", choices=ATTENTIONS, help="a TensorFlow checkpoint's (default as its file says)")
     unsaid.add_argument("--classes", metavar="A,B,...", help="a TensorFlow classifier's classes (default 0,1,...)")
     unsaid.add_argument("--summary", default="last", help="its summary: last, first or mean (default last)")
     unsaid.add_argument("--sequence-length", type=int, default=128, metavar="N", help="of a head (default 128)")
@@ -33,6 +36,7 @@ def run(parsed: argparse.Namespace) -> None:
         vocabulary=parsed.vocabulary,
         lower=parsed.lower,
         keep_accents=parsed.keep_accents,
+        attention=parsed.attention,
         classes=None if parsed.classes is None else tuple(parsed.classes.split(",")),
         summary=parsed.summary,
         sequence_length=parsed.sequence_length,

@@ -26,6 +26,7 @@ REFERENCE_KEYS = {
     "n_token": "vocab_size",
     "untie_r": "untie_biases",
 }
+SIZES = set(REFERENCE_KEYS.values()) - {"activation"}  # of which it has no exact gelu
 
 
 @dataclass(frozen=True)
@@ -88,19 +89,29 @@ class ModelConfig:
 
     @classmethod
     def from_reference(cls, settings: Mapping[str, Any]) -> "ModelConfig":
-        """From the keys of the reference's xlnet_config.json. Raises UserError at an unknown or a missing key."""
-        refuse_unknown(settings, known=REFERENCE_KEYS)
+        """From the content of xlnet_config.json: the reference's keys, and ours for what they cannot say.
+
+        Raises UserError at an unknown key, or where one of the reference's is missing.
+        """
+        ours = [field.name for field in dataclasses.fields(cls) if field.name not in SIZES]
+        refuse_unknown(settings, known=[*REFERENCE_KEYS, *ours])
         missing = [key for key in REFERENCE_KEYS if key not in settings]
         if missing:
             raise UserError(
                 f"the model's configuration lacks {', '.join(missing)}; add what the checkpoint was made with"
             )
-        return cls(**{REFERENCE_KEYS[key]: value for key, value in settings.items()})
+        named = {name: settings[key] for key, name in REFERENCE_KEYS.items()}
+        return cls(**named | {name: settings[name] for name in ours if name in settings})
 
     def to_reference(self) -> dict[str, Any]:
-        """The keys of the reference's xlnet_config.json; without rates, clamping, attention or an exact gelu."""
-        found = {key: getattr(self, name) for key, name in REFERENCE_KEYS.items()}
-        return found | {"ff_activation": found["ff_activation"].removesuffix("_exact")}
+        """The content of xlnet_config.json: the reference's keys, and ours beside them, which it passes over.
+
+        Ours are those that it could not tell: rates, clamping, attention, an exact gelu, where they are not the default.
+        """
+        theirs = {key: getattr(self, name) for key, name in REFERENCE_KEYS.items()}
+        theirs["ff_activation"] = self.activation.removesuffix("_exact")
+        told = ModelConfig.from_reference(theirs).to_dict()
+        return theirs | {name: value for name, value in self.to_dict().items() if value != told[name]}
 
 
 def refuse_unknown(settings: Mapping[str, Any], *, known: Collection[str]) -> None:
