@@ -268,9 +268,17 @@ def test_the_exact_gelu_is_told_of(saved, tmp_path):
     assert any("gelu" in note for note in summary["notes"])
 
 
-def edit(folder: Path, **changes: object) -> None:
-    content = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(content | changes))
+def test_what_a_folder_says_and_a_directory_cannot_is_told_of(saved, tmp_path):
+    convert(str(saved), str(tmp_path / "theirs"), to="hugging-face")
+    edit(tmp_path / "theirs", mem_len=384)
+    edit(tmp_path / "theirs", "tokenizer_config.json", remove_space=False, padding_side="right")
+    notes = convert(str(tmp_path / "theirs"), str(tmp_path / "back"), to="xlnet")["notes"]
+    assert [word in note for word, note in zip(["384", "remove_space", "right"], notes, strict=True)] == [True] * 3
+
+
+def edit(folder: Path, file: str = "config.json", **changes: object) -> None:
+    content = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps(content | changes))
 
 
 def change(**arrays: np.ndarray | None) -> Callable[[Path], None]:
@@ -315,6 +323,19 @@ ONES = np.ones((500, 16), np.float32)
         (lambda folder: edit(folder, d_inner=64), r"shape \[32\] .* says \[64\]"),
         (lambda folder: edit(folder, n_layer="2"), "layers is '2'"),
         (lambda folder: edit(folder, n_head=0, d_head=None), "config.json: "),
+        (lambda folder: edit(folder, id2label=5), "config.json: id2label is 5, wanted is an object"),
+        (lambda folder: edit(folder, num_labels="x"), "num_labels is 'x', wanted is a whole number"),
+        (lambda folder: edit(folder, num_labels=10**9), "the number of labels is 1000000000, wanted is 3, as in the w"),
+        (lambda folder: edit(folder, xlnet_head=[1]), r"xlnet_head is \[1\], wanted is an object"),
+        (lambda folder: edit(folder, xlnet_head={"sequence_length": "long"}), "sequence_length is 'long'"),
+        (lambda folder: edit(folder, xlnet_head={"sequence_length": -8}), "sequence_length is -8"),
+        (lambda folder: edit(folder, xlnet_head={"columns": {"text": 1}}), r"columns is {'text': 1}"),
+        (lambda folder: edit(folder, architectures=[["XLNetModel"]]), r"wanted is a list of names"),
+        (lambda folder: edit(folder, problem_type="multi_label_classification"), "problem_type is 'multi_label_class"),
+        (lambda folder: edit(folder, problem_type=[1]), r"problem_type is \[1\]"),
+        (lambda folder: edit(folder, bi_data=True), "bi_data is True, a model here has False"),
+        (lambda folder: edit(folder, summary_use_proj="no"), "summary_use_proj is 'no', wanted is true or false"),
+        (lambda folder: edit(folder, "tokenizer_config.json", do_lower_case="x"), "do_lower_case is 'x', wanted is tr"),
         (lambda folder: edit(folder, ff_activation="silu"), "ff_activation is 'silu', known are"),
         (lambda folder: edit(folder, ff_activation=[]), r"ff_activation is \[\], known are"),
         (lambda folder: edit(folder, architectures=-1), "architectures is -1, wanted is a list of names"),
@@ -325,6 +346,7 @@ ONES = np.ones((500, 16), np.float32)
         (lambda folder: edit(folder, architectures=["XLNetForQuestionAnsweringSimple"]), "has no counterpart here"),
         (lambda folder: edit(folder, summary_activation="relu"), "summary_activation is 'relu'"),
         (lambda folder: edit(folder, summary_type="attn"), "summary_type is 'attn'"),
+        (change(logits_proj__weight=None, logits_proj__bias=None), "lacks the head of classification that .* names"),
         (change(qa_outputs__bias=ONES), "does not have: qa_outputs.bias"),
         (change(lm_loss__weight=ONES), "lm_loss.weight that is not transformer.word_embedding.weight"),
         (change(logits_proj__bias=None), "lacks model/classification/logit/bias"),
@@ -388,7 +410,7 @@ def test_another_vocabulary_of_the_same_size_is_refused(saved, text, tmp_path, t
     given = Assumptions(vocabulary=other) if is_passed else None
     if not is_passed:
         shutil.copy(other, saved / "spiece.model")
-    with pytest.raises(UserError, match="the SHA-256 of .* is '[0-9a-f]{64}', wanted is [0-9a-f]{64}, of the voc"):
+    with pytest.raises(UserError, match=r"the SHA-256 of .* is '[0-9a-f]{64}', wanted is [0-9a-f]{64}, of the voc"):
         convert(str(saved), str(tmp_path / "out"), to=to, assumed=given)
 
 

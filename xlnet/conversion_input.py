@@ -13,6 +13,7 @@ from xlnet.file_names import VOCABULARY, WEIGHTS
 from xlnet.model import checkpoints, hugging_face, hugging_face_folders, reference_names, tensorflow_checkpoints
 from xlnet.model.config import ModelConfig
 from xlnet.model.weight_files import stored_safetensors
+from xlnet.tasks import registry
 
 OURS, TENSORFLOW, HUGGING_FACE = KINDS = ("xlnet", "tensorflow", "hugging-face")
 
@@ -56,6 +57,8 @@ def read(path: str, assumed: Assumptions) -> Input:
     readers = {OURS: _read_directory, TENSORFLOW: _read_checkpoint, HUGGING_FACE: _read_folder}
     found = readers[kind](path, assumed)
     reference_names.check(found.weights, found.config, where=found.path)
+    if found.head is not None:
+        registry.from_head(found.head, where=storage.join(found.path, checkpoints.CONFIG))
     _refuse_unused(assumed, found)
     return found
 
@@ -134,15 +137,18 @@ def _assumed_head(weights: Mapping[str, np.ndarray], assumed: Assumptions, *, pa
     kind = reference_names.head_of(weights)
     if kind is None or kind not in DEFAULTS:
         return None
-    kernel = next(name for name in weights if re.fullmatch(reference_names.HEADS[kind], name))
     by_attention = f"{reference_names.SUMMARY}summary_bias" in weights
     head: dict[str, Any] = {"task": kind, "sequence_length": assumed.sequence_length, **DEFAULTS[kind]}
     if kind in ("classification", "token-classification"):
-        head["classes"] = _classes(weights[kernel].shape[-1], assumed, path=path)
+        head["classes"] = _classes(_kernel(weights, kind).shape[-1], assumed, path=path)
     if kind not in ("token-classification", "question-answering"):
         head["summary"] = "attn" if by_attention else assumed.summary
         head["projection"] = f"{reference_names.SUMMARY}summary/kernel" in weights
     return head
+
+
+def _kernel(weights: Mapping[str, np.ndarray], kind: str) -> np.ndarray:
+    return next(array for name, array in weights.items() if re.fullmatch(reference_names.HEADS[kind], name))
 
 
 COLUMNS = {"text": "text", "pair": None, "label": "label", "header": None}
@@ -186,17 +192,23 @@ def _read_folder(path: str, assumed: Assumptions) -> Input:
     arrays = _arrays(weights_file)
     config = hugging_face_folders.read_config(content, tied=hugging_face.are_tied(arrays), where=where)
     kind = hugging_face_folders.head_kind(content, where=where)
+    weights = hugging_face.from_hugging_face(arrays, config, head=kind, where=weights_file)
+    if reference_names.head_of(weights) != kind:
+        raise UserError(f"{weights_file} lacks the head of {kind} that {where} names; copy both again")
     return Input(
         kind=HUGGING_FACE,
         path=path,
         config=config,
-        weights=hugging_face.from_hugging_face(arrays, config, head=kind, where=weights_file),
+        weights=weights,
         training_state={},
         vocabulary=_vocabulary(path, assumed),
         vocabulary_sha256=None,
-        text=hugging_face_folders.read_text(tokenizer),
-        head=_head(content, tokenizer, assumed, kind=kind, where=where),
-        notes=(EXACT_GELU,) if config.activation == "gelu_exact" else (),
+        text=hugging_face_folders.read_text(tokenizer, where=tokenizer_file),
+        head=_head(content, tokenizer, assumed, kind=kind, weights=weights, where=where),
+        notes=(
+            *([EXACT_GELU] if config.activation == "gelu_exact" else []),
+            *hugging_face_folders.notes(content, tokenizer),
+        ),
     )
 
 
@@ -207,11 +219,18 @@ EXACT_GELU = (
 
 
 def _head(
-    content: Mapping[str, Any], tokenizer: Mapping[str, Any], assumed: Assumptions, *, kind: str | None, where: str
+    content: Mapping[str, Any],
+    tokenizer: Mapping[str, Any],
+    assumed: Assumptions,
+    *,
+    kind: str | None,
+    weights: Mapping[str, np.ndarray],
+    where: str,
 ) -> dict[str, Any] | None:
     if kind is None or kind not in DEFAULTS:
         return None
-    head = hugging_face_folders.read_head(content, tokenizer, kind=kind, where=where)
+    outputs = _kernel(weights, kind).shape[-1]
+    head = hugging_face_folders.read_head(content, tokenizer, kind=kind, outputs=outputs, where=where)
     head["sequence_length"] = head["sequence_length"] or assumed.sequence_length
     return head | {name: value for name, value in DEFAULTS[kind].items() if head[name] is None}
 

@@ -166,3 +166,24 @@ def test_a_checkpoint_of_another_size_or_vocabulary_is_refused(folder, saved, vo
     assert f"--layers is of a model from scratch, {saved['sentences']} brings its own sizes; leave it out" in told
     assert "gone" in refused(capsys, *start, "--init", "gone")
     assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        ("text", {"lower": "x"}, "lower is 'x'"),
+        ("head", {"classes": [1, 2]}, "classes is [1, 2]"),
+        ("head", {"sequence_length": True}, "sequence_length is True"),
+        ("head", {"sequence_length": -1}, "sequence_length is -1"),
+        ("head", {"columns": {"txt": "text"}}, "columns is {'txt': 'text'}"),
+        ("head", {"data_set": "sst-9"}, "data_set is 'sst-9'"),
+        ("head", {"summary": "best"}, "summary is 'best'"),
+        ("model", {"layers": "x"}, "layers is 'x'"),
+    ],
+)
+def test_a_damaged_description_of_a_model_is_named(folder, saved, capsys, part, changes, message):
+    shutil.copytree(saved["sentences"], "damaged")
+    content = json.loads((folder / "damaged/config.json").read_text())
+    content[part] |= changes
+    (folder / "damaged/config.json").write_text(json.dumps(content))
+    assert message in refused(capsys, "predict", "train.tsv", "--model", "damaged")

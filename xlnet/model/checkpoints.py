@@ -15,6 +15,7 @@ from keras import ops
 from xlnet import storage
 from xlnet.errors import UserError
 from xlnet.file_names import VOCABULARY, WEIGHTS
+from xlnet.json_types import is_of
 from xlnet.model.config import ModelConfig
 from xlnet.model.reference_names import without_task
 from xlnet.model.weight_files import stored_weights
@@ -89,7 +90,7 @@ def _require_parts(content: Any, kinds: Mapping[str, Any], path: str) -> None:
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged: {content!r} stands where {', '.join(kinds)} are wanted; copy it again")
     for name, kind in kinds.items():
-        if name not in content or not isinstance(content[name], kind):
+        if name not in content or not is_of(content[name], kind):
             found = f"is {content[name]!r}" if name in content else "is missing"
             raise UserError(f"{path} is damaged: {name} {found}; copy the model again")
 

@@ -106,7 +106,7 @@ class ModelConfig:
     def to_reference(self) -> dict[str, Any]:
         """The content of xlnet_config.json: the reference's keys, and ours beside them, which it passes over.
 
-        Ours are those that it could not tell: rates, clamping, attention, an exact gelu, where they are not the default.
+        Ours are what its keys do not tell: rates, clamping, attention, an exact gelu, where they are not the default.
         """
         theirs = {key: getattr(self, name) for key, name in REFERENCE_KEYS.items()}
         theirs["ff_activation"] = self.activation.removesuffix("_exact")

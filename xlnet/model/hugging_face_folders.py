@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from xlnet.errors import UserError
+from xlnet.errors import UserError, require
+from xlnet.json_types import is_of
 from xlnet.model.config import LAYER_NORM_EPSILON, PLAIN_SUMMARIES, ModelConfig
 from xlnet.model.hugging_face import ARCHITECTURES
 
@@ -31,8 +32,21 @@ ACTIVATIONS = {
     "gelu": "gelu_exact",
     "relu": "relu",
 }
-FIXED = {"layer_norm_eps": LAYER_NORM_EPSILON}
+FIXED = {"layer_norm_eps": LAYER_NORM_EPSILON, "bi_data": False}
 IDENTITY = "linear"
+PROBLEMS = ("regression", "single_label_classification")
+LONGEST = 1 << 20  # pieces of a row; a tokenizer writes 1e30 for "any"
+KINDS: dict[str, Any] = {  # of keys of config.json, where they are there
+    "architectures": list[str],
+    "num_labels": int,
+    "id2label": dict,
+    "start_n_top": int,
+    "end_n_top": int,
+    "summary_use_proj": bool,
+    "xlnet_head": dict,
+}
+WANTED = {bool: "true or false", int: "a whole number", str: "text", dict: "an object", list[str]: "a list of names"}
+TEXT = {"do_lower_case": bool, "keep_accents": bool, "remove_space": bool, "padding_side": str}  # of the tokenizer's
 
 
 def read_config(content: Mapping[str, Any], *, tied: bool, where: str) -> ModelConfig:
@@ -42,6 +56,7 @@ def read_config(content: Mapping[str, Any], *, tied: bool, where: str) -> ModelC
     """
     if content.get("model_type") != "xlnet":
         raise UserError(f"{where}: model_type is {content.get('model_type')!r}, wanted is 'xlnet'")
+    _check_kinds(content, KINDS, where=where)
     for key, wanted in FIXED.items():
         if content.get(key, wanted) != wanted:
             raise UserError(f"{where}: {key} is {content[key]!r}, a model here has {wanted!r}; it cannot be converted")
@@ -64,13 +79,11 @@ def read_config(content: Mapping[str, Any], *, tied: bool, where: str) -> ModelC
 
 def head_kind(content: Mapping[str, Any], *, where: str) -> str | None:
     """The kind of head that config.json names. Raises UserError for a class that has no counterpart."""
-    listed = content.get("architectures") or ["XLNetModel"]
-    if not isinstance(listed, list):
-        raise UserError(f"{where}: architectures is {listed!r}, wanted is a list of names")
-    named = listed[0]
+    named = (content.get("architectures") or ["XLNetModel"])[0]
     if named == ARCHITECTURES["classification"]:
-        is_rating = content.get("problem_type") == "regression" or _labels(content) == 1
-        return "regression" if is_rating else "classification"
+        problem = content.get("problem_type") or PROBLEMS[_labels(content) > 1]
+        require(problem in PROBLEMS, f"{where}: problem_type", problem, f"one of {', '.join(PROBLEMS)}")
+        return "regression" if problem == "regression" else "classification"
     for kind, architecture in ARCHITECTURES.items():
         if named == architecture:
             return kind
@@ -78,10 +91,13 @@ def head_kind(content: Mapping[str, Any], *, where: str) -> str | None:
     raise UserError(f"{where} is of a {named}, which has no counterpart here; known are {known}")
 
 
-def read_head(content: Mapping[str, Any], tokenizer: Mapping[str, Any], *, kind: str, where: str) -> dict[str, Any]:
+def read_head(
+    content: Mapping[str, Any], tokenizer: Mapping[str, Any], *, kind: str, outputs: int, where: str
+) -> dict[str, Any]:
     """A model directory's description of a head, one of HEADS, from what a folder says of it.
 
-    Raises UserError where the summary is computed in a way that is not known here.
+    Raises UserError where the summary is computed in a way that is not known here, and where there are not as many
+    classes as the weights have `outputs`.
     """
     kept = content.get("xlnet_head") or {}
     head: dict[str, Any] = {"task": kind, "sequence_length": kept.get("sequence_length") or _length(tokenizer)}
@@ -92,13 +108,16 @@ def read_head(content: Mapping[str, Any], tokenizer: Mapping[str, Any], *, kind:
         head["option_length"] = kept.get("option_length")
     else:
         head["columns"] = kept.get("columns")
-        head["classes"] = None if kind == "regression" else _classes(content)
+        head["classes"] = None if kind == "regression" else _classes(content, outputs, where=where)
     return head if kind == "token-classification" else head | _summary(content, where=where)
 
 
-def _classes(content: Mapping[str, Any]) -> list[str]:
+def _classes(content: Mapping[str, Any], outputs: int, *, where: str) -> list[str]:
+    require(
+        _labels(content) == outputs, f"{where}: the number of labels", _labels(content), f"{outputs}, as in the weights"
+    )
     names = content.get("id2label") or {}
-    return [str(names.get(str(number), number)) for number in range(_labels(content))]
+    return [str(names.get(str(number), number)) for number in range(outputs)]
 
 
 def _summary(content: Mapping[str, Any], *, where: str) -> dict[str, Any]:
@@ -121,15 +140,36 @@ def _labels(content: Mapping[str, Any]) -> int:
 
 def _length(tokenizer: Mapping[str, Any]) -> int | None:
     length = tokenizer.get("model_max_length")
-    return length if isinstance(length, int) and length <= 1 << 20 else None  # it writes 1e30 for "any"
+    return length if isinstance(length, int) and length <= LONGEST else None
 
 
-def read_text(tokenizer: Mapping[str, Any]) -> dict[str, bool]:
-    """How text is normalised, from the content of tokenizer_config.json."""
+def read_text(tokenizer: Mapping[str, Any], *, where: str) -> dict[str, bool]:
+    """How text is normalised, from the content of tokenizer_config.json. Raises UserError for another kind of value."""
+    _check_kinds(tokenizer, TEXT, where=where)
     return {
-        "lower": bool(tokenizer.get("do_lower_case", False)),
-        "keep_accents": bool(tokenizer.get("keep_accents", False)),
+        "lower": tokenizer.get("do_lower_case") or False,
+        "keep_accents": tokenizer.get("keep_accents") or False,
     }
+
+
+def notes(content: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> list[str]:
+    """What a folder says and a model directory has no place for, a text each."""
+    found = []
+    if content.get("mem_len"):
+        found.append(f"its mem_len is {content['mem_len']}; pass --memory-length to write text with as long a memory")
+    if tokenizer.get("remove_space") is False:
+        found.append("its tokenizer keeps spaces as they are (remove_space); here a run of them is one")
+    if tokenizer.get("padding_side", "left") != "left":
+        found.append(
+            f"its tokenizer pads on the {tokenizer['padding_side']}; here, as in the reference, it is the left"
+        )
+    return found
+
+
+def _check_kinds(content: Mapping[str, Any], kinds: Mapping[str, Any], *, where: str) -> None:
+    for name, kind in kinds.items():
+        if content.get(name) is not None and not is_of(content[name], kind):
+            raise UserError(f"{where}: {name} is {content[name]!r:.80}, wanted is {WANTED[kind]}")
 
 
 def write_config(config: ModelConfig, *, kind: str | None, head: Mapping[str, Any] | None) -> dict[str, Any]:

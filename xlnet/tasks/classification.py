@@ -44,7 +44,7 @@ class Classification(SentenceTask):
     """One of several classes for a text. The model's outputs are logits [rows, classes]."""
 
     kind = "classification"
-    parts = SentenceTask.parts | {"classes": list}
+    parts = SentenceTask.parts | {"classes": list[str]}
 
     @classmethod
     def _classes(cls, examples: sentence.Examples, data_set: str | None) -> list[str]:

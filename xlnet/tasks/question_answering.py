@@ -27,7 +27,7 @@ class QuestionAnswering(Task):
 
     kind = "question-answering"
     parts: ClassVar[dict[str, Any]] = {
-        "data_set": str,
+        "data_set": tuple(SPAN_SETS),
         "stride": int,
         "question_length": int,
         "answer_length": int,

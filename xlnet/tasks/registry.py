@@ -29,5 +29,5 @@ def from_head(head: dict[str, Any], *, where: str) -> Task:
     """The task of a model, as its config.json (`where`) describes it. Raises UserError for what is missing there."""
     check_head(head, {"task": str, "sequence_length": int}, where=where)
     kind = kind_of(head["task"])
-    check_head(head, kind.parts, where=where)
+    check_head({"data_set": None, **head}, kind.parts, where=where)  # which a head of before does not name
     return kind(head)

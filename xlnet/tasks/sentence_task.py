@@ -16,7 +16,13 @@ from xlnet.tasks.task import Features, Task
 class SentenceTask(Task):
     """A text or a pair of texts, a vector for it, and what a linear layer says of that."""
 
-    parts: ClassVar[dict[str, Any]] = {"classes": list | None, "summary": str, "projection": bool, "columns": dict}
+    parts: ClassVar[dict[str, Any]] = {
+        "data_set": (None, *known.DATA_SETS),
+        "classes": list[str] | None,
+        "summary": str,
+        "projection": bool,
+        "columns": {"text": str, "pair": str | None, "label": str, "header": bool | None},
+    }
 
     @property
     def columns(self) -> sentence.Columns:

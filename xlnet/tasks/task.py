@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from xlnet import storage
 from xlnet.errors import UserError, require
+from xlnet.json_types import is_of
 from xlnet.tasks import folders
 
 Arrays = dict[str, NDArray[Any]]
@@ -64,7 +65,7 @@ class Task(ABC):
     """One task, as `head` describes it. Rows are padded on the left to `head["sequence_length"]` pieces."""
 
     kind: ClassVar[str]
-    parts: ClassVar[Mapping[str, Any]]  # what `head` holds beside task and sequence_length: name -> type
+    parts: ClassVar[Mapping[str, Any]]  # what `head` holds beside task and sequence_length; see `is_of`
     along_sequence: ClassVar[tuple[str, ...]] = ("pieces", "segments", "padding")  # arrays whose last axis is it
 
     def __init__(self, head: dict[str, Any]):
@@ -181,8 +182,8 @@ def checksum(path: str) -> str:
 
 
 def check_head(head: Mapping[str, Any], parts: Mapping[str, Any], *, where: str) -> None:
-    """Raises UserError when a part of a head is missing or of another type."""
+    """Raises UserError when a part of a head is missing or of another type; a whole number counts from 1."""
     for name, kind in parts.items():
-        if name not in head or not isinstance(head[name], kind):
+        if name not in head or not is_of(head[name], kind) or (kind is int and head[name] < 1):
             found = f"is {head[name]!r}" if name in head else "is missing"
             raise UserError(f"{where} is damaged: {name} {found}; copy the model again")

@@ -18,7 +18,7 @@ class TokenClassification(Task):
     """A label for each word of a sentence. The model's outputs are logits [rows, length, classes]."""
 
     kind = "token-classification"
-    parts: ClassVar[dict[str, Any]] = {"classes": list, "columns": dict}
+    parts: ClassVar[dict[str, Any]] = {"classes": list[str], "columns": {"word": str, "label": str}}
     along_sequence = (*ROW, "label")
 
     @classmethod
