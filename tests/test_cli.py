@@ -255,6 +255,30 @@ def test_interrupted(capsys, monkeypatch):
     assert capsys.readouterr().err == "error: interrupted\n"
 
 
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        (
+            "{{function_node __wrapped__Fill_/task:0}} OOM when allocating a tensor [Op:Fill] name:",
+            "OOM when allocating a tensor",
+        ),
+        (
+            "Graph execution error:\n\nDetected at node x\nOut of memory: 8 GiB.\n [[{{node x}}]]",
+            "Out of memory: 8 GiB.",
+        ),
+    ],
+)
+def test_memory_that_is_not_there_is_told_without_names_of_a_framework(monkeypatch, capsys, told, line):
+    error = type("ResourceExhaustedError", (Exception,), {})(told)
+
+    def run(parsed: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "_dispatch", run)
+    assert cli.main(["inspect"]) == 2
+    assert capsys.readouterr().err == f"error: not enough memory ({line}); ask for smaller sizes or batches\n"
+
+
 @pytest.mark.parametrize("name", ["ResourceExhaustedError", "XlaRuntimeError"])
 def test_too_little_memory_is_a_line_whatever_the_framework_calls_it(capsys, monkeypatch, name):
     def exhaust(words):

@@ -7,7 +7,7 @@ import pytest
 
 from xlnet.cli import VERBS
 from xlnet.corpus.settings import CorpusSettings
-from xlnet.flags import Parser, add_settings, given
+from xlnet.flags import Parser, add_settings, given, whole
 from xlnet.model.config import ModelConfig
 from xlnet.settings import make, setting
 from xlnet.training.finetuning_settings import FinetuningSettings
@@ -153,3 +153,16 @@ def test_every_setting_tells_its_meaning_and_its_default(verb):
     settings = [action for action in parser._actions if action.default == argparse.SUPPRESS and action.dest != "help"]
     told = {action.dest: action.help for action in settings}
     assert {name: text for name, text in told.items() if not re.fullmatch(r"[^ (].+ \(default:? [^()]+\)", text)} == {}
+
+
+@pytest.mark.parametrize("value", ["99999999999999999999999", "4000000000000000000", "1.5", "x", "9" * 5000])
+def test_a_whole_number_of_a_flag_is_one_or_is_named(capsys, value):
+    parser = Parser(prog="xlnet go")
+    parser.add_argument("--memory-length", type=whole)
+    assert parser.parse_strictly(["--memory-length", "7"]).memory_length == 7
+    with pytest.raises(SystemExit):
+        parser.parse_strictly(["--memory-length", value])
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: argument --memory-length: '{value[:79]}")
+    assert said.count("\n") == 1
+    assert len(said) < 200

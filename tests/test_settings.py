@@ -4,6 +4,7 @@ from dataclasses import dataclass
 import pytest
 
 from xlnet.errors import UserError
+from xlnet.serving.decoding import DecodingSettings
 from xlnet.settings import make, parse_preset
 
 
@@ -71,3 +72,15 @@ def test_a_broken_preset_is_one_line(content, message):
 
 def test_missing_sections_are_empty():
     assert parse_preset("model: {layers: 2}", where="p")["corpus"] == {}
+
+
+@pytest.mark.parametrize("value", ["99999999999999999999999", 4 * 10**18, -(2**31), 1e300])
+def test_a_whole_number_that_no_array_can_have_is_named(value):
+    with pytest.raises(UserError, match=r"^flags: length is -?\d+, wanted is a whole number up to 2147483647$"):
+        make(DecodingSettings, {"length": value}, where="flags")
+
+
+def test_a_seed_may_be_larger():
+    assert make(DecodingSettings, {"seed": 2**63 - 1}).seed == 2**63 - 1
+    with pytest.raises(UserError, match=r"seed is \d+, wanted is a whole number up to 9223372036854775807"):
+        make(DecodingSettings, {"seed": 2**63})

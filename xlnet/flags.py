@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, NoReturn
 
-from xlnet.settings import field_kinds, suggestion
+from xlnet.settings import LARGEST, field_kinds, suggestion
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,6 +35,17 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self.error(f"unexpected {' '.join(unknown)!r}")
         return parsed
+
+
+def whole(text: str) -> int:
+    """The type of a flag that takes a whole number, for `add_argument`."""
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r:.80} is no whole number") from None
+    if abs(number) > LARGEST:
+        raise argparse.ArgumentTypeError(f"{text!r:.80} is too large, wanted is a whole number up to {LARGEST}")
+    return number
 
 
 def add_settings(parser: argparse.ArgumentParser, kind: type, *, without: Iterable[str] = ()) -> None:

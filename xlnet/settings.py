@@ -10,19 +10,24 @@ from typing import Any, TypeVar
 import yaml
 
 from xlnet import storage
-from xlnet.errors import UserError
+from xlnet.errors import UserError, require
 
 Settings = TypeVar("Settings")
 Value = TypeVar("Value")
 SECTIONS = ("vocabulary", "corpus", "cleaning", "model", "pretraining", "finetuning")
 
 
-def setting(default: Value, meaning: str) -> Value:
+LARGEST = 2**31 - 1  # of a whole number that counts something: sizes of arrays and steps are multiplied with others
+LARGEST_SEED = 2**63 - 1
+
+
+def setting(default: Value, meaning: str, *, largest: int = LARGEST) -> Value:
     """A field of a settings class: its default, and what it means, in a clause with the unit, for `--help`.
 
-    A default of None is told by the meaning, in brackets at its end: "(default: ...)".
+    A default of None is told by the meaning, in brackets at its end: "(default: ...)". `largest`: a whole number that
+    it takes, also below 0.
     """
-    return dataclasses.field(default=default, metadata={"meaning": meaning})
+    return dataclasses.field(default=default, metadata={"meaning": meaning, "largest": largest})
 
 
 def make(kind: type[Settings], *sources: Mapping[str, Any], where: str = "the settings") -> Settings:
@@ -31,12 +36,15 @@ def make(kind: type[Settings], *sources: Mapping[str, Any], where: str = "the se
     Raises UserError for an unknown key (naming the nearest known one) and for a value of the wrong type.
     """
     kinds = field_kinds(kind)
+    largest = {field.name: field.metadata.get("largest", LARGEST_SEED) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for source in sources:
         for name, value in source.items():
             if name not in kinds:
                 raise UserError(f"{where}: unknown setting {name!r}{suggestion(str(name), kinds)}")
-            values[name] = _convert(value, kinds[name], name=f"{where}: {name}")
+            values[name] = made = _convert(value, kinds[name], name=f"{where}: {name}")
+            is_small = not isinstance(made, int) or abs(made) <= largest[name]
+            require(is_small, f"{where}: {name}", made, f"a whole number up to {largest[name]}")
     return kind(**values)
 
 

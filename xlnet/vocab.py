@@ -23,7 +23,7 @@ from xlnet.errors import UserError, require
 from xlnet.file_names import VOCABULARY
 from xlnet.reservoir import Sentences
 from xlnet.sampling import LONGEST_SENTENCE, Plan
-from xlnet.settings import setting
+from xlnet.settings import LARGEST_SEED, setting
 from xlnet.special_pieces import CLS, EOP, PARAGRAPH_END, SPECIAL_PIECES, UNK
 from xlnet.text import load_model
 
@@ -41,7 +41,7 @@ class VocabularySettings:
     size: int = setting(32_000, "pieces of the vocabulary, the special ones included")
     character_coverage: float = setting(0.99995, "share of the text's characters that have pieces; others are <unk>")
     sentences: int = setting(10_000_000, "sentences to learn from, at most; of more, so many are drawn at random")
-    seed: int = setting(0, "decides which sentences are drawn")
+    seed: int = setting(0, "decides which sentences are drawn", largest=LARGEST_SEED)
     lower: bool = setting(False, "put text in lower case, as preprocessing will")
     keep_accents: bool = setting(False, "leave accents on their letters, as preprocessing will")
 

@@ -186,4 +186,6 @@ def test_a_damaged_description_of_a_model_is_named(folder, saved, capsys, part, 
     content = json.loads((folder / "damaged/config.json").read_text())
     content[part] |= changes
     (folder / "damaged/config.json").write_text(json.dumps(content))
-    assert message in refused(capsys, "predict", "train.tsv", "--model", "damaged")
+    assert message in refused(
+        capsys, "predict", "--input", "train.tsv", "--model", "damaged", "--output-format", "jsonl"
+    )

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 from types import ModuleType
 
@@ -69,12 +70,19 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:  # last, as some of those above are such
         if not any(name in f"{type(error).__name__} {error}" for name in EXHAUSTED):
             raise
-        return _out_of_memory((str(error).strip() or type(error).__name__).splitlines()[0])
+        return _out_of_memory(_told(error))
 
 
 def _out_of_memory(why: str) -> int:
     print(f"error: not enough memory ({why}); ask for smaller sizes or batches", file=sys.stderr)
     return 2
+
+
+def _told(error: Exception) -> str:
+    """What a framework says of memory, in the line that says it, without the names of its own code."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    line = next((line for line in lines if re.search("OOM|[Oo]ut of memory", line)), lines[0])
+    return re.sub(r"\{\{.*?\}\} ?| \[Op:.*", "", line.strip())
 
 
 def _dispatch(words: list[str]) -> int:

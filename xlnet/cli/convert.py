@@ -3,6 +3,7 @@
 import argparse
 
 from xlnet.cli.tables import print_table
+from xlnet.flags import whole
 
 SUMMARY = "convert a model: ours, TensorFlow 1 checkpoints, Hugging Face folders"
 FORMATS = ("xlnet", "tensorflow", "hugging-face")
@@ -24,7 +25,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
     unsaid.add_argument("--attention", choices=ATTENTIONS, help="a TensorFlow checkpoint's (default as its file says)")
     unsaid.add_argument("--classes", metavar="A,B,...", help="a TensorFlow classifier's classes (default 0,1,...)")
     unsaid.add_argument("--summary", default="last", help="its summary: last, first or mean (default last)")
-    unsaid.add_argument("--sequence-length", type=int, default=128, metavar="N", help="of a head (default 128)")
+    unsaid.add_argument("--sequence-length", type=whole, default=128, metavar="N", help="of a head (default 128)")
     unsaid.add_argument("--task", default="task", help="a task's name in a TensorFlow head's variables (default task)")
 
 

@@ -3,6 +3,7 @@
 import argparse
 
 from xlnet.cli.tables import print_table
+from xlnet.flags import whole
 
 SUMMARY = "measure a fine-tuned model on labelled examples, or a pretrained one on held-out text"
 SHOWN = ("pieces", "nats_per_piece", "bits_per_piece", "perplexity", "characters", "bits_per_character")
@@ -15,12 +16,12 @@ def flags(parser: argparse.ArgumentParser) -> None:
         "--data", required=True, metavar="FILE", help="labelled examples; for a pretrained model a data set"
     )
     parser.add_argument("--output", metavar="DIR", help="the evaluation to write; may be left out for a pretrained one")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="rows at a time (default 32)")
+    parser.add_argument("--batch-size", type=whole, default=32, metavar="N", help="rows at a time (default 32)")
     parser.add_argument(
-        "--memory-length", type=int, metavar="N", help="of a pretrained model, pieces (default: as it was trained)"
+        "--memory-length", type=whole, metavar="N", help="of a pretrained model, pieces (default: as it was trained)"
     )
     parser.add_argument(
-        "--clamp-length", type=int, metavar="N", help="of a pretrained model: greater distances count as this one"
+        "--clamp-length", type=whole, metavar="N", help="of a pretrained model: greater distances count as this one"
     )
 
 

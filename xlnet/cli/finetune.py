@@ -7,7 +7,7 @@ from typing import Any
 from xlnet.cli.presets import config_flag, settings_of
 from xlnet.cli.tables import print_table
 from xlnet.errors import UserError
-from xlnet.flags import add_settings
+from xlnet.flags import add_settings, whole
 from xlnet.flags import given as flags_given
 
 SUMMARY = "fine-tune a model on the examples of a task"
@@ -27,7 +27,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vocabulary", metavar="FILE", help="the SentencePiece model, where --init has none")
     parser.add_argument("--fresh", action="store_true", help="take all from --init but its weights, to compare with")
     parser.add_argument(
-        "--seeds", type=int, metavar="N", help="run with so many seeds, from --seed on: OUTPUT/seed-K, and a table"
+        "--seeds", type=whole, metavar="N", help="run with so many seeds, from --seed on: OUTPUT/seed-K, and a table"
     )
     config_flag(parser)
     add_settings(parser, FinetuningSettings)

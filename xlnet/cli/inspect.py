@@ -2,6 +2,8 @@
 
 import argparse
 
+from xlnet.flags import whole
+
 SUMMARY = "show what a data set holds, draw its records as text, write its card"
 
 
@@ -9,11 +11,14 @@ def flags(parser: argparse.ArgumentParser) -> None:
     """What the verb takes."""
     parser.add_argument("data", metavar="DATA", help="a data set, as `xlnet preprocess` or the original writes it")
     parser.add_argument(
-        "--records", type=int, metavar="N", help="how many records to draw (default 1; with --card none)"
+        "--records", type=whole, metavar="N", help="how many records to draw (default 1; with --card none)"
     )
-    parser.add_argument("--shard", type=int, metavar="K", help="draw those of this shard, from 0 (default: of all)")
+    parser.add_argument("--shard", type=whole, metavar="K", help="draw those of this shard, from 0 (default: of all)")
     parser.add_argument(
-        "--position", type=int, metavar="I", help="the position whose sight is drawn, from 0 (default: a middle target)"
+        "--position",
+        type=whole,
+        metavar="I",
+        help="position whose sight is drawn, from 0 (default: a middle target)",
     )
     parser.add_argument("--verify", action="store_true", help="compare every shard with its checksum")
     parser.add_argument("--card", metavar="FILE", help="write an HTML page about the data set, with plots")

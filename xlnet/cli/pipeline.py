@@ -5,7 +5,7 @@ from typing import Any
 
 from xlnet.cli.tables import print_table
 from xlnet.errors import UserError
-from xlnet.flags import Parser
+from xlnet.flags import Parser, whole
 
 SUMMARY = "compile, run, submit and schedule the whole chain as a Kubeflow pipeline"
 WATCHING = {
@@ -56,7 +56,7 @@ def _run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="DIR", help="the run's folder")
     parser.add_argument("--runner", default="subprocess", choices=["subprocess", "docker"], help="where steps run")
     parser.add_argument("--image", default="", metavar="IMAGE", help="of the containers (default: the project's own)")
-    parser.add_argument("--parallel", type=int, default=1, metavar="N", help="steps at a time (default 1)")
+    parser.add_argument("--parallel", type=whole, default=1, metavar="N", help="steps at a time (default 1)")
     parser.add_argument("--cache", metavar="DIR", help="a folder in which runs find what earlier ones have made")
 
 
@@ -75,7 +75,7 @@ def _schedule_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cron", metavar="CRON", help="'0 3 * * 1': Mondays at three, UTC")
     parser.add_argument("--parameters", metavar="FILE", help="as in configs/retraining.yaml, on gs://")
     parser.add_argument("--pipeline-root", metavar="URI", help="where Kubeflow keeps small outputs")
-    parser.add_argument("--max-concurrency", type=int, default=1, metavar="N", help="runs at a time (default 1)")
+    parser.add_argument("--max-concurrency", type=whole, default=1, metavar="N", help="runs at a time (default 1)")
     parser.add_argument("--catch-up", action="store_true", help="make up for times that were missed")
     parser.add_argument("--even-unchanged", action="store_true", help="run also where no text, task or setting is new")
     for name, told in (("pause", "let it rest"), ("resume", "let it go on"), ("remove", "end it")):

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from xlnet.flags import given
+from xlnet.flags import given, whole
 
 FILES = "text: .txt .jsonl (also .gz .zst) .parquet; globs in quotes; NAME=GLOB:WEIGHT names and weighs a source"
 
@@ -11,7 +11,7 @@ FILES = "text: .txt .jsonl (also .gz .zst) .parquet; globs in quotes; NAME=GLOB:
 def job_flags(parser: argparse.ArgumentParser) -> None:
     """What a verb takes that reads text with a Beam job."""
     parser.add_argument("files", nargs="+", metavar="FILE", help=FILES)
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="local worker processes (default 1)")
+    parser.add_argument("--workers", type=whole, default=1, metavar="N", help="local worker processes (default 1)")
     beam_flag(parser)
 
 

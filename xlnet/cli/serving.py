@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from xlnet.cli.presets import beam_flag
+from xlnet.flags import whole
 
 INTERVAL = 10.0  # seconds between two lines of progress
 
@@ -32,7 +33,7 @@ def job_flags(parser: argparse.ArgumentParser) -> None:
     job = parser.add_argument_group(
         "Beam", "with one of these, --input may be a glob, and --output is a folder of parts"
     )
-    job.add_argument("--workers", type=int, metavar="N", help="local worker processes")
+    job.add_argument("--workers", type=whole, metavar="N", help="local worker processes")
     beam_flag(job)
 
 

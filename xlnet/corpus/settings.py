@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from xlnet.errors import require
-from xlnet.settings import setting
+from xlnet.settings import LARGEST_SEED, setting
 
 FUNCTIONAL = 3  # <sep>, <sep> and <cls> stand in every window's second part
 SPAN_UNITS = ("word", "piece")
@@ -31,7 +31,9 @@ class CorpusSettings:
     bidirectional: bool = setting(True, "every second row reads the text backwards")
     shards: int = setting(32, "streams, each a file for each pass; more for more workers and larger batches")
     passes: int = setting(1, "times that the text is written, each with other draws and another order of documents")
-    seed: int = setting(0, "decides all draws: the same text, settings and seed give the same bytes")
+    seed: int = setting(
+        0, "decides all draws: the same text, settings and seed give the same bytes", largest=LARGEST_SEED
+    )
     lower: bool = setting(False, "put text in lower case")
     keep_accents: bool = setting(False, "leave accents on their letters")
     wrapped_lines: bool = setting(False, "lines end at a width: an empty line ends a paragraph, two end a document")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlnet.errors import require
-from xlnet.settings import setting
+from xlnet.settings import LARGEST_SEED, setting
 from xlnet.special_pieces import EOD
 
 NEVER = slice(0, EOD)  # <unk>, <s>, </s>, <cls>, <sep>, <pad> and <mask> are no text
@@ -23,7 +23,7 @@ class DecodingSettings:
     top_k: int = setting(0, "draw from so many likeliest pieces; 0: from all")
     top_p: float = setting(1.0, "draw from the likeliest pieces that together have this probability")
     samples: int = setting(1, "texts to write")
-    seed: int = setting(0, "decides what is drawn")
+    seed: int = setting(0, "decides what is drawn", largest=LARGEST_SEED)
 
     def __post_init__(self) -> None:
         require(self.length >= 1, "length", self.length, "1 or more pieces")

@@ -56,19 +56,17 @@ class Generator:
         """
         settings = self.settings
         random = np.random.Generator(np.random.Philox(key=settings.seed))
-        rows = np.zeros((settings.samples, settings.length), np.int64)
+        written: list[NDArray[np.int64]] = []  # of each place the pieces of all texts
         logits = self.start(prompt_pieces(prompt, self.tokenizer))
         has_ended = np.zeros(settings.samples, bool)
-        for place in range(settings.length):
-            rows[:, place] = np.where(has_ended, EOD, choose(logits, settings, random=random))
-            has_ended |= rows[:, place] == EOD
+        while True:
+            written.append(np.where(has_ended, EOD, choose(logits, settings, random=random)))
+            has_ended |= written[-1] == EOD
             if report is not None:
-                report(place + 1)
-            if has_ended.all() or place + 1 == settings.length:
-                rows = rows[:, : place + 1]
-                break
-            logits = self.advance(rows[:, place : place + 1])
-        return [_text(row.tolist(), self.tokenizer) for row in rows]
+                report(len(written))
+            if has_ended.all() or len(written) == settings.length:
+                return [_text(row.tolist(), self.tokenizer) for row in np.stack(written, axis=1)]
+            logits = self.advance(written[-1][:, None])
 
     def start(self, pieces: Sequence[int]) -> NDArray[np.float32]:
         """Forget what was read, read pieces: the logits [samples, vocab] of what follows them."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from xlnet.errors import UserError, require
 from xlnet.model.config import SUMMARIES
-from xlnet.settings import setting, suggestion
+from xlnet.settings import LARGEST_SEED, setting, suggestion
 from xlnet.tasks import known, registry, sentence
 from xlnet.tasks.span_questions import SPAN_SETS
 from xlnet.training.settings import PRECISIONS, OptimizerSettings
@@ -65,7 +65,7 @@ class FinetuningSettings:
     checkpoint_interval: int = setting(0, "steps between checkpoints; 0: an epoch")
     keep_checkpoints: int = setting(2, "newest checkpoints that are kept until the run has ended")
     most_skipped_steps: int = setting(10, "skipped steps in a row, not finite, that end the run")
-    seed: int = setting(0, "of new weights, dropout and the order of the examples")
+    seed: int = setting(0, "of new weights, dropout and the order of the examples", largest=LARGEST_SEED)
     jit_compile: bool = setting(True, "compile steps; off: slower steps that start at once, for small runs")
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from xlnet.errors import require
-from xlnet.settings import setting
+from xlnet.settings import LARGEST_SEED, setting
 from xlnet.training import devices
 
 DECAYS = ("polynomial", "cosine")
@@ -66,7 +66,7 @@ class PretrainingSettings(OptimizerSettings):
     batch_size: int = setting(32, "rows of a step on all devices; half of them backward if data are bidirectional")
     steps: int = setting(500_000, "steps of the run, warmup included")
     memory_length: int = setting(384, "pieces before a window that are remembered; 0: none")
-    seed: int = setting(0, "of the first weights, dropout and the order of the data")
+    seed: int = setting(0, "of the first weights, dropout and the order of the data", largest=LARGEST_SEED)
     orders: str = setting("stored", "factorization orders: stored with the data, or on-the-fly, by seed and step")
     accumulation_steps: int = setting(1, "parts of a batch that are computed one after the other, to save memory")
     precision: str = setting("float32", "of the computation: float32, bfloat16 or float16; weights are float32")
