@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 from xlnet.corpus.manifest import Manifest
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
+from xlnet.training import loop
 from xlnet.training.pretraining import pretrain
 from xlnet.training.settings import PretrainingSettings
 
@@ -82,6 +83,22 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(finished, small_data
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
     steps = [json.loads(line)["step"] for line in (stopped / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(steps), "every step stands in the metrics once, in order"
+
+
+@pytest.mark.parametrize("steps", [3, 10])
+def test_a_run_is_the_same_however_much_of_it_is_laid_out_at_once(
+    finished, small_data, held_out_data, tmp_path, monkeypatch, steps
+):
+    monkeypatch.setattr(loop, "LAID_OUT", steps)
+    pretrain(data=small_data, validation=held_out_data, output=str(tmp_path / "run"), settings=SETTINGS, model=MODEL)
+    one, other = (folder / "model/model.safetensors" for folder in (finished[0], tmp_path / "run"))
+    for name, array in load_file(one).items():
+        np.testing.assert_array_equal(array, load_file(other)[name], err_msg=name)
+    told = [
+        [line["step"] for line in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())]
+        for folder in (finished[0], tmp_path / "run")
+    ]
+    assert told[0] == told[1]
 
 
 def test_other_settings_than_the_checkpoints_are_refused(finished, small_data, tmp_path):

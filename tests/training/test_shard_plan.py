@@ -1,4 +1,5 @@
 import itertools
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -41,6 +42,16 @@ def test_a_run_that_starts_later_reads_the_rest_of_the_same_run(lengths, start):
     whole = plan(lengths, slots=3, steps=30, seed=5)
     rest = plan(lengths, slots=3, steps=30, seed=5, start=start)
     assert [read(slot) for slot in rest] == [read(slot)[start:] for slot in whole]
+
+
+def test_what_a_long_run_has_read_and_will_read_is_not_kept():
+    slots = plan([3] * 6, slots=2, steps=10**6, start=10**6 - 10)
+    assert [sum(stretch.count for stretch in slot) for slot in slots] == [10, 10]
+    tracemalloc.start()
+    plan([3] * 6, slots=2, steps=20_000, start=19_990)
+    kept = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert kept < 1 << 17
 
 
 def test_the_first_epoch_reads_each_shard_once_and_seeds_differ():

@@ -17,6 +17,8 @@ from xlnet.training.settings import PretrainingSettings
 from xlnet.training.skipped import Skipped
 from xlnet.training.stopping import StoppedError
 
+LAID_OUT = 1 << 17  # steps, at most, for which the data are laid out at once, however long the run is
+
 
 class Loop:
     """Trains on the batches of a run from step `start` to the last one."""
@@ -56,8 +58,8 @@ class Loop:
         self._tell(step)
         while step < last:
             ahead = every - step % every
-            interval = min(ahead, last - step)  # a run that was stopped in between first ends the interval
-            epochs = (last - step) // interval if ahead == every else 1
+            interval = min(ahead, last - step, LAID_OUT)  # a run that was stopped in between first ends the interval
+            epochs = min(last - step, LAID_OUT) // interval if interval == every else 1
             self._fit(step, step + epochs * interval, interval=interval, epochs=epochs)
             step += epochs * interval
         if "validation_loss" not in self.metrics.newest:
@@ -105,7 +107,7 @@ class Loop:
             self.trainer.jax_state_sync()
         self.skipped.check()
         reached, last = self.trainer.optimizer.position, self.settings.steps
-        if reached == step:
+        if reached == step and (step == last or not step % self.settings.log_interval):
             self._at_interval(step, interval)
         if self.devices.any(self.is_asked_to_stop) and reached < last:
             self._save(reached)

@@ -6,7 +6,8 @@ computed from the step, never stored, and no slot waits for another.
 """
 
 import heapq
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +28,7 @@ class Stretch:
 def plan(
     lengths: Sequence[int], *, slots: int, steps: int | None, seed: int = 0, start: int = 0
 ) -> list[list[Stretch]]:
-    """For each slot the stretches it reads from step `start` to step `steps` of a run.
+    """For each slot the stretches it reads from step `start` to step `steps` of a run, which are all that is kept.
 
     `lengths` are the steps in each shard. With `steps` None every shard is read once and slots end at different
     steps. Raises UserError when there are more slots than shards with records.
@@ -40,18 +41,21 @@ def plan(
         )
     free = [(0, slot) for slot in range(slots)]
     stretches: list[list[Stretch]] = [[] for _ in range(slots)]
-    epoch = 0
-    while steps is None or free[0][0] < steps:
-        order = np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(filled)
-        for shard in order.tolist() if steps is not None else filled:
-            at, slot = heapq.heappop(free)
-            stretches[slot].append(Stretch(shard, 0, lengths[shard], at))
-            heapq.heappush(free, (at + lengths[shard], slot))
-        if steps is None:
+    for shard in filled if steps is None else _queue(filled, seed=seed):
+        at, slot = free[0]
+        if steps is not None and at >= steps:
             break
-        epoch += 1
+        if at + lengths[shard] > start:  # a long run's past is counted, not kept
+            stretches[slot].append(Stretch(shard, 0, lengths[shard], at))
+        heapq.heapreplace(free, (at + lengths[shard], slot))
     end = steps if steps is not None else max(at for at, _ in free)
     return [_cut(slot, start=start, end=end) for slot in stretches]
+
+
+def _queue(shards: Sequence[int], *, seed: int) -> Iterator[int]:
+    """Shards in the order in which they are read, epoch after epoch, without an end."""
+    for epoch in itertools.count():
+        yield from np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(shards).tolist()
 
 
 def _cut(stretches: Sequence[Stretch], *, start: int, end: int) -> list[Stretch]:
