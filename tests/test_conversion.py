@@ -90,6 +90,24 @@ def test_the_names_and_shapes_are_those_of_the_models():
             assert all(size in (None, at) for at, size in zip(weight.shape, known[name], strict=True)), name
 
 
+@pytest.mark.parametrize("to", ["xlnet", "tensorflow", "hugging-face"])
+def test_all_files_have_the_rights_of_new_ones(saved, tmp_path, to):
+    convert(str(saved), str(tmp_path / "out"), to=to)
+    (tmp_path / "new").touch()
+    rights = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()}
+    assert set(rights.values()) == {(tmp_path / "new").stat().st_mode & 0o777}, rights
+
+
+def test_an_absurd_number_of_layers_is_refused_at_once(saved, tmp_path):
+    convert(str(saved), str(tmp_path / "theirs"), to="tensorflow")
+    edit(tmp_path / "theirs", "xlnet_config.json", n_layer=100_000_000)
+    with pytest.raises(UserError, match="layers is 100000000; give 10,000 at most"):
+        convert(str(tmp_path / "theirs"), str(tmp_path / "out"), to="xlnet")
+    edit(tmp_path / "theirs", "xlnet_config.json", n_layer=10_000)
+    with pytest.raises(UserError, match="lacks .* more; copy it whole, or give the configuration it was made with"):
+        convert(str(tmp_path / "theirs"), str(tmp_path / "out"), to="xlnet")
+
+
 @pytest.mark.parametrize("name", ["tiny_a", "tiny_b"])
 def test_a_released_checkpoint_comes_back_bit_for_bit(golden: Golden, tmp_path, name):
     given = Assumptions(vocabulary=str(golden("spiece.model")))

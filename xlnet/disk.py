@@ -51,6 +51,14 @@ def aside(path: str, *, folder: str) -> Iterator[tuple[IO[bytes], str]]:
             os.remove(name)
 
 
+def open_up(folder: str) -> None:
+    """Give a folder and all in it the rights of new ones: temporary folders and safetensors' files have fewer."""
+    for place, _, names in os.walk(folder):
+        os.chmod(place, FOLDER & ~UMASK)
+        for name in names:
+            os.chmod(os.path.join(place, name), FILE & ~UMASK)
+
+
 def settle(stream: IO[bytes]) -> None:
     """Everything written, on the disk: what is renamed now is whole even after a loss of power."""
     stream.flush()

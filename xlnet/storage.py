@@ -246,7 +246,7 @@ def publishing(directory: str, *, marker: str) -> Iterator[Path]:
             if is_remote(directory):
                 _upload_folder(Path(aside), directory, marker=marker)
             else:
-                os.chmod(aside, disk.FOLDER & ~disk.UMASK)
+                disk.open_up(aside)
                 os.replace(aside, directory)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

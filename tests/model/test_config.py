@@ -58,6 +58,7 @@ def test_a_missing_key_is_named(key: str) -> None:
     ("name", "value"),
     [
         ("layers", 0),
+        ("layers", 100_000_000),
         ("vocab_size", 1.5),
         ("heads", True),
         ("model_dim", 15),

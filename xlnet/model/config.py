@@ -13,6 +13,7 @@ ATTENTIONS = ("bi", "uni")  # every position sees every other, or only those bef
 PLAIN_SUMMARIES = ("last", "first", "mean")  # of a sequence; what other formats have
 SUMMARIES = (*PLAIN_SUMMARIES, "attn")
 ACTIVATIONS = ("gelu", "gelu_exact", "relu")  # "gelu" by tanh, as in the reference; Hugging Face's is exact
+MOST_LAYERS = 10_000  # ten times the deepest known: a damaged configuration ends here, not after hours of building
 LAYER_NORM_EPSILON = 1e-12  # as in the released checkpoints
 
 # Keys of the reference's xlnet_config.json, in its order.
@@ -57,6 +58,8 @@ class ModelConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UserError(f"{name} is {value!r}; give a whole number of at least 1")
+        if self.layers > MOST_LAYERS:
+            raise UserError(f"layers is {self.layers}; give {MOST_LAYERS:,} at most")
         for name in ("dropout", "attention_dropout", "initializer_stddev", "clamp_length"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or isinstance(value, bool):
