@@ -292,6 +292,25 @@ def test_too_little_memory_is_a_line_whatever_the_framework_calls_it(capsys, mon
     assert line.startswith("error: not enough memory (")
 
 
+def test_attention_that_an_objective_cannot_have_is_refused_where_it_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("xlnet.frameworks.load", lambda: None)
+    (tmp_path / "preset.yaml").write_text("model: {attention: bi}\npretraining: {objective: causal}\n")
+    words = ["pretrain", "--data", "none", "--output", str(tmp_path / "run")]
+    for given in (["--objective", "causal", "--attention", "bi"], ["--config", str(tmp_path / "preset.yaml")]):
+        assert cli.main([*words, *given]) == 2
+        assert "attention is 'bi', wanted is uni with objective causal" in capsys.readouterr().err
+    for given in (["--objective", "causal"], ["--objective", "causal", "--attention", "uni"]):
+        assert cli.main([*words, *given]) == 2
+        assert "none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["inspect {}", "inspect {} --records 2"])
+def test_a_full_standard_output_is_one_line(small_data, words):
+    command = f"{sys.executable} -m xlnet.cli {words.format(small_data)} >/dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "error: cannot write to standard output: no space left on device\n")
+
+
 def test_a_closed_standard_output_is_no_error(small_data):
     done = subprocess.run(f"{sys.executable} -m xlnet.cli inspect {small_data} >&-", shell=True, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")

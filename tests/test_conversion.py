@@ -19,7 +19,7 @@ from xlnet import cli, conversion, vocab
 from xlnet.conversion import Assumptions, convert
 from xlnet.errors import UserError
 from xlnet.model.backbone import Backbone
-from xlnet.model.checkpoints import load_config, load_weights, reference_variables, save_model
+from xlnet.model.checkpoints import load_config, load_weights, read_description, reference_variables, save_model
 from xlnet.model.config import REFERENCE_KEYS, ModelConfig
 from xlnet.model.heads import SequenceClassifier
 from xlnet.model.reference_names import head_shapes, trunk_shapes
@@ -104,7 +104,7 @@ def test_an_absurd_number_of_layers_is_refused_at_once(saved, tmp_path):
     with pytest.raises(UserError, match="layers is 100000000; give 10,000 at most"):
         convert(str(tmp_path / "theirs"), str(tmp_path / "out"), to="xlnet")
     edit(tmp_path / "theirs", "xlnet_config.json", n_layer=10_000)
-    with pytest.raises(UserError, match="lacks .* more; copy it whole, or give the configuration it was made with"):
+    with pytest.raises(UserError, match=r"lacks .* more; copy it whole, or give the configuration it was made with"):
         convert(str(tmp_path / "theirs"), str(tmp_path / "out"), to="xlnet")
 
 
@@ -469,6 +469,22 @@ def test_a_hugging_face_folder_is_no_start(saved, tmp_path):
     convert(str(saved), str(tmp_path / "theirs"), to="hugging-face")
     with pytest.raises(UserError, match="xlnet convert"):
         load_config(str(tmp_path / "theirs"))
+
+
+def test_what_is_no_model_directory_names_the_way_to_one(saved, tmp_path):
+    for kind in ("hugging-face", "tensorflow"):
+        convert(str(saved), str(tmp_path / kind), to=kind)
+    shutil.copytree(saved, tmp_path / "run/model")
+    with pytest.raises(UserError, match=r"hugging-face/config.json: it is Hugging Face's; `xlnet convert`"):
+        read_description(str(tmp_path / "hugging-face"))
+    with pytest.raises(UserError, match=r"config.json does not exist; `xlnet convert` makes .* TensorFlow checkpoint$"):
+        read_description(str(tmp_path / "tensorflow"))
+    with pytest.raises(UserError, match=r"run is a run, give the model in it, .*run/model$"):
+        read_description(str(tmp_path / "run"))
+    with pytest.raises(UserError, match=r"config.json does not exist; give a model directory$"):
+        read_description(str(tmp_path))
+    with pytest.raises(UserError, match=r"holds none of .*`xlnet convert` gives to Hugging Face's$"):
+        load_weights(Backbone(CONFIG), str(tmp_path / "hugging-face"))
 
 
 def load(name: str):

@@ -84,3 +84,10 @@ def test_a_seed_may_be_larger():
     assert make(DecodingSettings, {"seed": 2**63 - 1}).seed == 2**63 - 1
     with pytest.raises(UserError, match=r"seed is \d+, wanted is a whole number up to 9223372036854775807"):
         make(DecodingSettings, {"seed": 2**63})
+
+
+@pytest.mark.parametrize("given", [{"top_k": 5}, {"top_p": 0.5}, {"temperature": 0.7}])
+def test_who_draws_nothing_does_not_say_how(given):
+    ((name, value),) = given.items()
+    with pytest.raises(UserError, match=f"{name} is {value}, wanted is .* with greedy, which draws nothing"):
+        make(DecodingSettings, given, {"greedy": True})

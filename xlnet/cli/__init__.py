@@ -1,5 +1,6 @@
 """`xlnet <verb>`: parses, calls, prints. What a verb does lives in the library; imports are lazy, so help is fast."""
 
+import errno
 import io
 import os
 import re
@@ -27,6 +28,7 @@ from xlnet.errors import UserError
 from xlnet.flags import Parser
 
 EXHAUSTED = ("ResourceExhausted", "RESOURCE_EXHAUSTED")  # as TensorFlow and JAX call it
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # other files of ours are written where these have a UserError
 VERBS: dict[str, ModuleType] = {  # each with SUMMARY, flags(parser) and run(parsed)
     "train-vocab": train_vocab,
     "preprocess": preprocess,
@@ -65,12 +67,21 @@ def main(arguments: list[str] | None = None) -> int:
         print("error: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
+        _drop_output()
         return 0
     except Exception as error:  # last, as some of those above are such
+        if isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is None:
+            print(f"error: cannot write to standard output: {os.strerror(error.errno).lower()}", file=sys.stderr)
+            _drop_output()
+            return 2
         if not any(name in f"{type(error).__name__} {error}" for name in EXHAUSTED):
             raise
         return _out_of_memory(_told(error))
+
+
+def _drop_output() -> None:
+    """What is left of it is flushed at the end, and must go somewhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _out_of_memory(why: str) -> int:

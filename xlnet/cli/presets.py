@@ -33,7 +33,13 @@ def config_flag(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(parsed: argparse.Namespace, section: str, kind: type) -> Any:
     """Settings from the preset's section and the flags."""
-    from xlnet.settings import make, read_preset
+    from xlnet.settings import make
 
-    preset = read_preset(parsed.config)[section]
-    return make(kind, preset, given(parsed, kind), where=parsed.config or "flags")
+    return make(kind, said(parsed, section, kind), where=parsed.config or "flags")
+
+
+def said(parsed: argparse.Namespace, section: str, kind: type) -> dict[str, Any]:
+    """The settings that the preset's section or the flags, which override it, name."""
+    from xlnet.settings import read_preset
+
+    return read_preset(parsed.config)[section] | given(parsed, kind)

@@ -3,8 +3,9 @@
 import argparse
 import sys
 
-from xlnet.cli.presets import config_flag, settings_of
+from xlnet.cli.presets import config_flag, said, settings_of
 from xlnet.cli.tables import print_table
+from xlnet.errors import require
 from xlnet.flags import add_settings
 
 SUMMARY = "pretrain a model on a data set"
@@ -31,11 +32,15 @@ def run(parsed: argparse.Namespace) -> None:
     from xlnet.training.settings import PretrainingSettings
     from xlnet.training.stopping import EXIT_CODE, StoppedError
 
+    settings = settings_of(parsed, "pretraining", PretrainingSettings)
+    attention = said(parsed, "model", ModelConfig).get("attention", "uni")  # the default is that of the objective
+    is_fit = settings.objective != "causal" or attention == "uni"
+    require(is_fit, "attention", attention, f"uni with objective {settings.objective}: from left to right")
     try:
         summary = pretrain(
             data=parsed.data,
             output=parsed.output,
-            settings=settings_of(parsed, "pretraining", PretrainingSettings),
+            settings=settings,
             model=settings_of(parsed, "model", ModelConfig),
             validation=parsed.validation,
             init=parsed.init,

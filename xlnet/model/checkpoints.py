@@ -16,12 +16,14 @@ from xlnet import storage
 from xlnet.errors import UserError
 from xlnet.file_names import VOCABULARY, WEIGHTS
 from xlnet.json_types import is_of
+from xlnet.model import tensorflow_checkpoints
 from xlnet.model.config import ModelConfig
 from xlnet.model.reference_names import without_task
 from xlnet.model.weight_files import stored_weights
 
 FORMAT = "xlnet-model/1"
 CONFIG, REFERENCE_CONFIG = "config.json", "xlnet_config.json"
+THEIRS = "it is Hugging Face's; `xlnet convert` makes a model directory of its folder"
 TRAINING_STATE = "training-state.safetensors"  # what a converted checkpoint held beside weights; nothing here reads it
 
 
@@ -65,7 +67,7 @@ def load_config(path: str) -> ModelConfig:
 def _parse(content: dict[str, Any], path: str) -> ModelConfig:
     try:
         if "model_type" in content:
-            raise UserError("it is Hugging Face's; `xlnet convert` makes a model directory of its folder")
+            raise UserError(THEIRS)
         if "format" not in content:
             return ModelConfig.from_reference(content)
         if content["format"] != FORMAT:
@@ -78,12 +80,26 @@ def _parse(content: dict[str, Any], path: str) -> ModelConfig:
 def read_description(directory: str) -> dict[str, Any]:
     """The content of a model directory's config.json. Raises UserError when a part is missing or of another kind."""
     path = storage.join(str(directory), CONFIG)
+    if not storage.exists(path):
+        raise UserError(f"{path} does not exist; {_instead_of(str(directory))}")
     content = storage.read_json(path)
+    if isinstance(content, dict) and "model_type" in content:
+        raise UserError(f"{path}: {THEIRS}")
     _require_parts(content, {"text": dict, "vocabulary_sha256": str, "head": dict | None}, path)
     _require_parts(content["text"], {"lower": bool, "keep_accents": bool}, path)
     if content["head"] is not None:
         _require_parts(content["head"], {"task": str, "sequence_length": int}, path)  # the rest is the task's
     return content
+
+
+def _instead_of(directory: str) -> str:
+    """What to give instead of a folder that is no model directory."""
+    inside = storage.join(directory, "model")
+    if storage.exists(storage.join(inside, CONFIG)):
+        return f"{directory} is a run, give the model in it, {inside}"
+    if tensorflow_checkpoints.find_prefix(directory) is not None:
+        return "`xlnet convert` makes a model directory of a TensorFlow checkpoint"
+    return "give a model directory"
 
 
 def _require_parts(content: Any, kinds: Mapping[str, Any], path: str) -> None:
@@ -139,7 +155,7 @@ def _refuse_misfits(
     if not loaded:
         raise UserError(
             f"{path} holds none of the model's {len(wanted)} weights; give weights of an XLNet "
-            "under the names of the reference"
+            "under the names of the reference, which `xlnet convert` gives to Hugging Face's"
         )
     for name in missing:
         if "/transformer/layer_" in name:

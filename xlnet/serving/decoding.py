@@ -33,6 +33,9 @@ class DecodingSettings:
         require(self.top_k >= 0, "top_k", self.top_k, "0 (all) or more pieces")
         require(0 < self.top_p <= 1, "top_p", self.top_p, "a probability above 0, at most 1")
         require(self.samples >= 1, "samples", self.samples, "1 or more texts")
+        for name, nothing in (("temperature", 1.0), ("top_k", 0), ("top_p", 1.0)):
+            found = getattr(self, name)
+            require(not self.greedy or found == nothing, name, found, f"{nothing} with greedy, which draws nothing")
         require(0 <= self.seed < 2**63, "seed", self.seed, "0 to 2^63 - 1")
 
 
