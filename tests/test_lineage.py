@@ -112,6 +112,25 @@ def test_the_verb_tells_it_as_a_table_and_as_json(folders, capsys):
     assert json.loads(capsys.readouterr().out) == lineage.trace(str(folders / "second"))
 
 
+@pytest.mark.parametrize(
+    ("run", "file", "name", "value"),
+    [
+        ("first", "model/config.json", "provenance", 5),
+        ("first", "model/config.json", "provenance", {"stage": "finetuning"}),
+        ("first", "model/config.json", "provenance", {"stage": "finetuning", "init": 5}),
+        ("base", "summary.json", "data", [1]),
+        ("base", "summary.json", "settings", "x"),
+    ],
+)
+def test_a_damaged_record_is_one_line(folders, tmp_path, capsys, run, file, name, value):
+    shutil.copytree(folders / run, tmp_path / run)
+    content = storage.read_json(f"{tmp_path}/{run}/{file}") | {name: value}
+    storage.publish_json(f"{tmp_path}/{run}/{file}", content)
+    assert main(["lineage", str(tmp_path / run)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: the record of {tmp_path / run} is damaged (")
+
+
 def test_what_is_gone_or_lies_elsewhere_is_named(folders, inputs, tmp_path):
     with pytest.raises(UserError, match="is no model, export, run or pushed version"):
         lineage.trace(str(folders))

@@ -42,6 +42,7 @@ def write(output: str, *, data: str, records: int = 2000) -> None:
     pages.write(
         output,
         TEMPLATE,
+        of=storage.join(data, NAME),
         title=storage.join(data).rstrip("/").rpartition("/")[2] or data,
         manifest=manifest,
         data=data,

@@ -30,12 +30,14 @@ def trace(model: str) -> dict[str, Any]:
     """The lineage of a model directory, an export, a run's folder or a pushed version.
 
     Raises UserError where there is no model, where its files are not those that were pushed, and where a stage's
-    record is missing, with its name.
+    record is missing or damaged, with its name.
     """
-    pushed = _pushed(model)
-    if pushed is not None:
-        return pushed
-    folder = _model_directory(model)
+    with runs.intact(f"the record of {model}"):
+        return _pushed(model) or _recorded(_model_directory(model))
+
+
+def _recorded(folder: str) -> dict[str, Any]:
+    """The lineage of a model directory, of what each stage left beside it."""
     stages = _stages(folder)
     return {
         "format": "xlnet-lineage/1",

@@ -5,7 +5,7 @@ from typing import Any
 
 import jinja2
 
-from xlnet import storage
+from xlnet import runs, storage
 from xlnet.errors import UserError
 
 BEGINNING = b"<!doctype html>"
@@ -22,9 +22,17 @@ def require_file(output: str) -> None:
             raise UserError(f"{output} is there and is no HTML page; name another file, or remove it")
 
 
-def write(output: str, template: str, **content: Any) -> None:
-    """Write the page to `output`, whole or not at all."""
-    storage.publish(output, render(template, **content).encode(errors="replace"))
+def write(output: str, template: str, *, of: str, **content: Any) -> None:
+    """Write the page to `output`, whole or not at all.
+
+    Raises UserError where content that was read from files, which `of` names, is not of the kind that is shown.
+    """
+    with runs.intact(of):
+        try:
+            page = render(template, **content)
+        except jinja2.UndefinedError as error:
+            raise ValueError(str(error)) from None
+    storage.publish(output, page.encode(errors="replace"))
 
 
 def render(template: str, **content: Any) -> str:

@@ -39,6 +39,7 @@ def write(
     pages.write(
         output,
         TEMPLATE,
+        of=f"a file of {', '.join(filter(None, [data, pretraining, *(task.evaluation for task in tasks), exported]))}",
         title=title,
         corpora=corpora,
         counted=data_figures.COUNTED,

@@ -120,6 +120,15 @@ def test_flags_that_do_not_go_together_are_refused(words, said, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("changes", [{"majority": 5}, {"majority": {"accuracy": "x"}}, {"cut_examples": "x"}])
+def test_what_is_no_figure_in_an_evaluation_is_one_line(evaluated, tmp_path, changes):
+    path = Path(evaluated("classification"), "evaluation.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(UserError, match=r"evaluation\.json is damaged \(.*\); run the stage again"):
+        page_of(tmp_path, evaluation=str(path.parent))
+    assert not (tmp_path / "page.html").exists()
+
+
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [

@@ -16,10 +16,12 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     """What the verb does."""
-    from xlnet import lineage
+    from xlnet import lineage, runs
 
     found = lineage.trace(parsed.model)
     if parsed.json:
         print(json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False))
-    else:
-        print_table(f"lineage of {parsed.model}", lineage.summary(found))
+        return
+    with runs.intact(f"the record of {parsed.model}"):
+        rows = lineage.summary(found)
+    print_table(f"lineage of {parsed.model}", rows)

@@ -8,12 +8,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from xlnet import __version__, pages, plots, runs
+from xlnet import __version__, pages, plots, runs, storage
 from xlnet.evaluations import calibration, comparison, confusion, errors, groups
 from xlnet.evaluations.by_class import ByClass, by_class
 from xlnet.evaluations.calibration import Calibration
 from xlnet.evaluations.measures import Measure, measure_of_parts, measures
-from xlnet.evaluations.stored import Evaluation, require_same_examples
+from xlnet.evaluations.stored import EVALUATION, Evaluation, require_same_examples
 
 TEMPLATE = "evaluation.html.j2"
 NAMES = ("this model", "the other model")
@@ -58,6 +58,7 @@ def write(
     pages.write(
         output,
         TEMPLATE,
+        of=" or ".join(storage.join(folder, EVALUATION) for folder in (evaluation, against) if folder),
         title=title or f"Evaluation on {os.path.basename(first.data.rstrip('/'))}",
         version=__version__,
         **content,
