@@ -33,9 +33,10 @@ def config_flag(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(parsed: argparse.Namespace, section: str, kind: type) -> Any:
     """Settings from the preset's section and the flags."""
-    from xlnet.settings import make
+    from xlnet.settings import make, read_preset
 
-    return make(kind, said(parsed, section, kind), where=parsed.config or "flags")
+    preset = read_preset(parsed.config)[section]  # checked also where a flag overrides it
+    return make(kind, preset, given(parsed, kind), where=parsed.config or "flags")
 
 
 def said(parsed: argparse.Namespace, section: str, kind: type) -> dict[str, Any]:
