@@ -7,9 +7,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from xlnet.model import flops
-from xlnet.model.config import ModelConfig
-
 SEP, CLS = 4, 3
 
 
@@ -53,7 +50,10 @@ class Sizes:
 
 
 def products(sizes: Sizes) -> float:
-    """Floating point operations in the matrix products of our step."""
+    """Floating point operations in the matrix products of our step; not for the peer's interpreter."""
+    from xlnet.model import flops
+    from xlnet.model.config import ModelConfig
+
     shared = {field.name for field in fields(ModelConfig)} & {field.name for field in fields(Sizes)}
     config = ModelConfig(**{name: getattr(sizes, name) for name in shared})
     return flops.of_step(

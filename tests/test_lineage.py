@@ -116,7 +116,6 @@ def test_the_verb_tells_it_as_a_table_and_as_json(folders, capsys):
     ("run", "file", "name", "value"),
     [
         ("first", "model/config.json", "provenance", 5),
-        ("first", "model/config.json", "provenance", {"stage": "finetuning"}),
         ("first", "model/config.json", "provenance", {"stage": "finetuning", "init": 5}),
         ("base", "summary.json", "data", [1]),
         ("base", "summary.json", "settings", "x"),
