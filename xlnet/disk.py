@@ -36,6 +36,16 @@ def make_folder(folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
 
 
+def names(folder: str) -> list[str]:
+    """What is in a folder; nothing where there is none. Raises UserError when it cannot be read."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {reason(error)}") from None
+
+
 @contextlib.contextmanager
 def aside(path: str, *, folder: str) -> Iterator[tuple[IO[bytes], str]]:
     """A stream and its path, in `folder`, to write what shall become `path`; removed when the block ends."""

@@ -8,6 +8,10 @@ class UserError(Exception):
     """
 
 
+class MissingError(UserError):
+    """A file that is not there."""
+
+
 def require(holds: bool, name: str, found: object, wanted: str) -> None:
     """Raises UserError, with the value that was found and what is wanted, where a setting does not hold."""
     if not holds:

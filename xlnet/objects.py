@@ -18,7 +18,7 @@ from typing import IO, Any
 import google_crc32c
 
 from xlnet.buckets import REMOTE, blob, client, refusing, split, trying
-from xlnet.errors import UserError
+from xlnet.errors import MissingError, UserError
 
 MARK = "xlnet-upload"  # the metadata that names the upload, and those before it
 TRAIL = 20  # marks that are kept
@@ -41,10 +41,10 @@ def found(path: str) -> Any:
 
 
 def required(path: str) -> Any:
-    """As `found`. Raises UserError when it is not there."""
+    """As `found`. Raises MissingError when it is not there."""
     there = found(path)
     if there is None:
-        raise UserError(f"{path} does not exist")
+        raise MissingError(f"{path} does not exist")
     return there
 
 

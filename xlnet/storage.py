@@ -24,7 +24,7 @@ import google_crc32c
 from xlnet import disk, objects
 from xlnet.buckets import REMOTE
 from xlnet.disk import mendable, placing, reason
-from xlnet.errors import UserError
+from xlnet.errors import MissingError, UserError
 
 
 @dataclass(frozen=True, order=True)
@@ -119,14 +119,14 @@ def size(path: str) -> int:
 def reading(path: str) -> Iterator[IO[bytes]]:
     """A file opened for reading bytes, from any place in it.
 
-    Raises UserError when it is missing, a folder, or not readable, and reading an object does when it is replaced
-    meanwhile or cannot be reached.
+    Raises UserError when it is missing (MissingError), a folder, or not readable, and reading an object does when it is
+    replaced meanwhile or cannot be reached.
     """
     try:
         # closed below, after its errors are told apart
         stream: IO[bytes] = objects.reading(path) if is_remote(path) else open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
+        raise MissingError(f"{path} does not exist") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder, a file is wanted") from None
     except PermissionError:
@@ -272,8 +272,11 @@ def make_folder(folder: str) -> None:
 
 
 def list_folder(folder: str) -> list[str]:
-    """The names in a folder, sorted; none when it does not exist. Names that begin with a dot are left out."""
-    names = objects.names(folder) if is_remote(folder) else os.listdir(folder) if os.path.isdir(folder) else []
+    """The names in a folder, sorted; none when it does not exist. Names that begin with a dot are left out.
+
+    Raises UserError when it cannot be read.
+    """
+    names = objects.names(folder) if is_remote(folder) else disk.names(folder)
     return sorted(name for name in names if name and not name.startswith("."))
 
 

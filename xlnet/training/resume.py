@@ -1,14 +1,17 @@
 """Checkpoints of a run: every variable and the step, in one folder that appears whole or not at all.
 
 A folder `step-00001000` holds `state.safetensors` and `checkpoint.json`: format, step, the settings it was made with,
-and the checksum of the state. Types that NumPy has no name for (bfloat16) are stored as float32, which holds them.
+the checksum of the state, and that of all this. Types that NumPy has no name for (bfloat16) are stored as float32,
+which holds them.
 """
 
 import glob
+import hashlib
+import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +21,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from xlnet import storage
-from xlnet.errors import UserError
+from xlnet.disk import reason
+from xlnet.errors import MissingError, UserError
 
 FORMAT = "xlnet-checkpoint/3"
 NAME = re.compile(r"step-(\d{8})$")
+DESCRIPTION, STATE = "checkpoint.json", "state.safetensors"
 
 
 @dataclass(frozen=True)
@@ -45,31 +50,48 @@ class Keep:
 
 
 def save(
-    folder: str, step: int, *, variables: Mapping[str, Any], settings: Mapping[str, Any], keep: Keep
+    folder: str,
+    step: int,
+    *,
+    variables: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    keep: Keep,
+    passed: Collection[Checkpoint] = (),
 ) -> Checkpoint:
-    """Write a checkpoint aside, publish it, then drop what need not be kept.
+    """Write a checkpoint aside, publish it, then drop what need not be kept, and those that were `passed` over.
 
     `settings` are those that the run must have again to go on from here. Raises UserError when it cannot be written;
     those before it stay.
     """
-    path = storage.join(folder, f"step-{step:08d}")
+    written = Checkpoint(storage.join(folder, f"step-{step:08d}"), step)
+    broken = set(passed) - {written}
     arrays = {name: _storable(variable) for name, variable in variables.items()}
-    storage.remove_folder(path)  # a broken one of this step, or of a run that was stopped before its next words
+    storage.remove_folder(written.path)  # a broken one, or of a run that was stopped before its next words
     _remove_leftovers(folder)
     try:
-        with storage.publishing(path, marker="checkpoint.json") as aside:
-            state = str(aside / "state.safetensors")
+        with storage.publishing(written.path, marker=DESCRIPTION) as aside:
+            state = str(aside / STATE)
             save_file(arrays, state)
             _settle(state)
             described = {"format": FORMAT, "step": step, "settings": dict(settings), "sha256": storage.sha256(state)}
-            storage.publish_json(str(aside / "checkpoint.json"), described)
+            storage.publish_json(str(aside / DESCRIPTION), described | {"description_sha256": _digest(described)})
     except (SafetensorError, OSError, UserError) as error:
-        found = find(folder)
+        found = _sound(folder, until=step, broken=broken)
         last = f"the newest one is {found[-1].path}" if found else "there is none before it"
-        raise UserError(f"the checkpoint {path} cannot be written ({error}); {last}: make room, start again") from None
-    for old in keep.dropped(find(folder)):
+        raise UserError(
+            f"the checkpoint {written.path} cannot be written ({error}); {last}: make room, start again"
+        ) from None
+    for old in [*keep.dropped(_sound(folder, until=step, broken=broken)), *broken]:
         storage.remove_folder(old.path)
-    return Checkpoint(path, step)
+    return written
+
+
+def _sound(folder: str, *, until: int, broken: Collection[Checkpoint]) -> list[Checkpoint]:
+    return [found for found in find(folder) if found.step <= until and found not in broken]
+
+
+def _digest(described: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
 def _storable(variable: Any) -> np.ndarray:
@@ -99,55 +121,68 @@ def find(folder: str) -> list[Checkpoint]:
 
 def restore(
     checkpoints: Sequence[Checkpoint], *, variables: Mapping[str, Any], settings: Mapping[str, Any]
-) -> tuple[Checkpoint | None, list[str]]:
-    """Set the variables from the newest sound checkpoint; also returns a line on each that was passed over.
+) -> tuple[Checkpoint | None, dict[Checkpoint, str]]:
+    """Set the variables from the newest sound checkpoint; also returns those that were passed over, with the reason.
 
-    Raises UserError when it was made with other settings, naming both values.
+    Raises UserError when it was made with other settings, naming both values; when one cannot be read, which says
+    nothing of what it holds; and when none is sound. One that was not finished does not count: it has no description.
     """
-    passed = []
+    passed: dict[Checkpoint, str] = {}
     for checkpoint in reversed(checkpoints):
         try:
             arrays = _read(checkpoint, settings=settings)
         except _BrokenError as error:
-            passed.append(f"{checkpoint.path} is passed over: {error}")
+            passed[checkpoint] = str(error)
             continue
         require_same(checkpoint.path, "variables", sorted(arrays), sorted(variables))
         for name, variable in variables.items():
             require_same(checkpoint.path, f"the shape of {name}", arrays[name].shape, tuple(variable.shape))
             variable.assign(arrays[name])
         return checkpoint, passed
+    for checkpoint, why in passed.items():
+        if storage.exists(storage.join(checkpoint.path, DESCRIPTION)):
+            raise UserError(
+                f"no checkpoint is sound; the newest, {checkpoint.path}: {why}; bring one back, or remove "
+                f"{os.path.dirname(checkpoint.path)} to begin anew"
+            )
     return None, passed
 
 
 class _BrokenError(Exception):
-    """A checkpoint that cannot be used."""
+    """A checkpoint that is not, or not all of, what was written."""
 
 
 def _read(checkpoint: Checkpoint, *, settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    state = storage.join(checkpoint.path, "state.safetensors")
     try:
-        description = storage.read_json(storage.join(checkpoint.path, "checkpoint.json"))
-        expected, stored, made = description["sha256"], description["settings"], description["format"]
-        with storage.local_copy(state) as path:
-            found, arrays = storage.sha256(path), _loaded(path)
-    except UserError as error:
+        described = _described(checkpoint)
+        with storage.local_copy(storage.join(checkpoint.path, STATE)) as path:
+            if storage.sha256(path) != described["sha256"]:
+                raise _BrokenError("its content is not what was written (checksums differ)")
+            arrays: dict[str, np.ndarray] = load_file(path)
+    except MissingError as error:
         raise _BrokenError(str(error)) from None
-    except (KeyError, TypeError):
-        raise _BrokenError("its checkpoint.json is not a whole description") from None
-    if found != expected:
-        raise _BrokenError("its content is not what was written (checksums differ)")
-    require_same(checkpoint.path, "format", made, FORMAT)
+    except OSError as error:
+        raise UserError(f"{checkpoint.path} cannot be read: {reason(error)}") from None
+    stored = described["settings"]
+    require_same(checkpoint.path, "format", described["format"], FORMAT)
     for name in sorted({*settings, *stored}):
         require_same(checkpoint.path, name, stored.get(name), settings.get(name))
     return arrays
 
 
-def _loaded(path: str) -> dict[str, np.ndarray]:
-    """The arrays of a file; none of one that is damaged, which its checksum tells."""
+def _described(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What checkpoint.json says; those of before have no checksum of it."""
+    content = storage.read_bytes(storage.join(checkpoint.path, DESCRIPTION))
     try:
-        return load_file(path)
-    except (SafetensorError, ValueError, OSError):
-        return {}
+        described: dict[str, Any] = json.loads(content)
+        is_whole = described.pop("description_sha256", None) in (None, _digest(described))
+        is_whole &= isinstance(described["settings"], dict) and described["step"] == checkpoint.step
+        is_whole &= {"format", "sha256"} <= described.keys()
+    except (ValueError, LookupError, TypeError, AttributeError):
+        is_whole = False
+    if not is_whole:
+        raise _BrokenError("its checkpoint.json is not what was written")
+    return described
 
 
 def require_same(path: str, name: str, made: Any, wanted: Any) -> None:

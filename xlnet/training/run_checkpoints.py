@@ -30,19 +30,24 @@ class RunCheckpoints:
         self.folder = storage.join(output, "checkpoints")
         self.trainer, self.keep, self.fixed = trainer, keep, fixed
         self.devices = devices or Devices()
+        self.passed: tuple[resume.Checkpoint, ...] = ()
 
     def save(self, step: int) -> None:
         """Write a checkpoint: the chief does, of what all have."""
         arrays = {name: ops.convert_to_numpy(variable) for name, variable in self._variables().items()}
         self.devices.by_chief(
-            lambda: resume.save(self.folder, step, variables=arrays, settings=self.fixed, keep=self.keep)
+            lambda: resume.save(
+                self.folder, step, variables=arrays, settings=self.fixed, keep=self.keep, passed=self.passed
+            )
         )
+        self.passed = ()
 
     def restore(self) -> int:
         """Go back to the newest sound checkpoint -> its step, 0 without one. Those passed over are told on stderr."""
         checkpoint, passed = resume.restore(self.found(), variables=self._variables(), settings=self.fixed)
-        for line in passed if self.devices.is_chief else []:
-            print(line, file=sys.stderr, flush=True)
+        self.passed = tuple(passed)
+        for broken, why in passed.items() if self.devices.is_chief else []:
+            print(f"{broken.path} is passed over: {why}", file=sys.stderr, flush=True)
         step = 0 if checkpoint is None else checkpoint.step
         if self.devices.total(np.array([step])) != step * self.devices.hosts:
             raise UserError(
