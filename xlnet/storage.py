@@ -252,12 +252,12 @@ def publishing(directory: str, *, marker: str) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def refuse_occupied(directory: str) -> None:
-    """Raises UserError when the output folder already holds something, or is a file."""
+def refuse_occupied(directory: str, *, but: str = "") -> None:
+    """Raises UserError when the output folder already holds something `but` the file of that name, or is a file."""
     if is_remote(directory):
         occupied = exists(directory)
     elif os.path.isdir(directory):
-        occupied = bool(os.listdir(directory))
+        occupied = any(name != but for name in os.listdir(directory))
     else:
         occupied = os.path.exists(directory)
     if occupied:

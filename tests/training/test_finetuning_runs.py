@@ -1,6 +1,7 @@
 """Fine-tuning runs that are killed, asked to stop, end early, average weights, or come in several seeds."""
 
 import dataclasses
+import functools
 import json
 import os
 import random
@@ -137,6 +138,16 @@ def test_nothing_that_another_thread_draws_changes_a_run(folder, whole, tmp_path
         is_done.set()
         thread.join()
     assert_same(whole, tmp_path / "out")
+
+
+def test_a_folder_that_another_run_writes_to_is_refused(folder, tmp_path):
+    given = {"train": str(folder / "train.tsv"), "init": "none", "settings": SETTINGS}
+    for start in (finetune, functools.partial(finetune_seeds, seeds=2)):
+        with storage.locked(str(tmp_path)), pytest.raises(UserError, match="another run is writing to"):
+            start(output=str(tmp_path), **given)
+        assert list(tmp_path.iterdir()) == []
+    with storage.locked(str(tmp_path / "seed-0")), pytest.raises(UserError, match=r"another run .* to .*seed-0 \("):
+        finetune_seeds(seeds=2, output=str(tmp_path), **given)
 
 
 def stopped_at(step: int, monkeypatch) -> None:

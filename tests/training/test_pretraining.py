@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from xlnet import storage
 from xlnet.corpus.manifest import Manifest
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
@@ -117,6 +118,20 @@ def test_a_finished_run_and_a_strange_folder_are_refused(finished, small_data, t
     (tmp_path / "mine").write_text("precious")
     with pytest.raises(UserError, match="already holds something"):
         pretrain(data=small_data, output=str(tmp_path), settings=SETTINGS, model=MODEL)
+
+
+def test_a_folder_that_another_run_writes_to_is_refused_and_one_that_was_killed_blocks_none(small_data, tmp_path):
+    output = tmp_path / "run"
+    with (
+        storage.locked(str(output)),
+        pytest.raises(UserError, match=r"another run is writing to .*run \(process \d+ on"),
+    ):
+        pretrain(data=small_data, output=str(output), settings=changed(steps=2), model=MODEL)
+    assert not output.exists()
+    output.mkdir()
+    (output / ".lock").write_text("process 1 on another")  # the kernel has let go of it
+    assert pretrain(data=small_data, output=str(output), settings=changed(steps=2), model=MODEL)["steps"] == 2
+    assert not (output / ".lock").exists()
 
 
 def test_validation_of_another_shape_is_refused_with_both_values(small_data, text, vocabulary, tmp_path):

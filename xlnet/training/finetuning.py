@@ -29,6 +29,7 @@ from xlnet.training.stopping import on_termination
 Line = dict[str, Any]
 
 
+@run_identity.alone
 def finetune(
     *,
     train: str,

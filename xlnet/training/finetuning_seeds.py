@@ -23,6 +23,7 @@ from xlnet.training.stopping import StoppedError, on_termination
 NOT_MEASURED = ("seconds", "examples_per_second", "parameters", "trained_parameters")
 
 
+@run_identity.alone
 def finetune_seeds(*, seeds: int, output: str, settings: FinetuningSettings, **given: Any) -> dict[str, Any]:
     """Run `finetune` with so many seeds, from the settings' one on, in OUTPUT/seed-K; a finished one is not run again.
 

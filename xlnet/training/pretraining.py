@@ -3,6 +3,7 @@
 Reference: train.py, train_gpu.py.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any
 
 import keras
 
-from xlnet import frameworks
+from xlnet import frameworks, storage
 from xlnet.errors import UserError
 from xlnet.model import flops
 from xlnet.model.config import ModelConfig
@@ -47,7 +48,8 @@ def pretrain(
     Raises UserError for what does not fit together, StoppedError when SIGTERM has asked to save and leave.
     """
     chosen = take(settings.devices)
-    with chosen.scope():
+    with chosen.scope(), contextlib.ExitStack() as held:
+        chosen.by_chief(lambda: held.enter_context(storage.locked(output)))
         return _pretrain(
             data=data, output=output, settings=settings, model=model, validation=validation, init=init, devices=chosen
         )

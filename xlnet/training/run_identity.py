@@ -1,18 +1,35 @@
 """Which folder is a run's own, and what must stay the same for the run to go on."""
 
 import dataclasses
+import functools
 import hashlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from xlnet import runs, storage
 from xlnet.corpus import reference
+from xlnet.disk import LOCK
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
 from xlnet.training import resume
 from xlnet.training.pretraining_data import TrainingData
 from xlnet.training.settings import FREE, PretrainingSettings
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
 RUN = "run.json"  # marks a folder as a run that may go on
+
+
+def alone(run: Callable[Given, Result]) -> Callable[Given, Result]:
+    """A run that holds its `output` while it lasts: another one is refused there. See `storage.locked`."""
+
+    @functools.wraps(run)
+    def holding(*given: Given.args, **named: Given.kwargs) -> Result:
+        with storage.locked(str(named["output"])):
+            return run(*given, **named)
+
+    return holding
 
 
 def refuse_foreign(output: str) -> None:
@@ -20,7 +37,7 @@ def refuse_foreign(output: str) -> None:
     if storage.exists(storage.join(output, "summary.json")):
         raise UserError(f"{output} already holds a finished run; name another --output, or remove it")
     if not storage.exists(storage.join(output, RUN)):
-        storage.refuse_occupied(output)
+        storage.refuse_occupied(output, but=LOCK)
 
 
 def claim(output: str, fixed: dict[str, Any]) -> None:
