@@ -276,7 +276,9 @@ def test_spikes_that_do_not_end_stop_the_run_which_goes_on_where_they_are_allowe
 
 
 def test_the_batch_in_parts_must_be_whole_streams(small_data, tmp_path):
-    with pytest.raises(UserError, match="accumulation_steps is 2, wanted is so that batch_size, 2, is a multiple of 4"):
+    with pytest.raises(
+        UserError, match="batch_size is 2, wanted is a multiple of 4: accumulation_steps is 2, each needs"
+    ):
         run(small_data, tmp_path / "run", accumulation_steps=2)
 
 

@@ -21,8 +21,8 @@ class TrainingData:
         check_shards(folder, self.manifest)
         check_rows(self.manifest, settings.batch_size)
         rows = rows_per_slot(self.manifest) * settings.accumulation_steps
-        wanted = f"so that batch_size, {settings.batch_size}, is a multiple of {rows}: every part needs whole streams"
-        require(settings.batch_size % rows == 0, "accumulation_steps", settings.accumulation_steps, wanted)
+        wanted = f"a multiple of {rows}: accumulation_steps is {settings.accumulation_steps}, each needs whole streams"
+        require(settings.batch_size % rows == 0, "batch_size", settings.batch_size, wanted)
         if settings.batch_size % (rows * devices.replicas):
             raise UserError(
                 f"batch_size is {settings.batch_size}, wanted on {devices.replicas} devices is a multiple of "

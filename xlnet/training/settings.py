@@ -84,12 +84,13 @@ class PretrainingSettings(OptimizerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        devices.parse(self.devices)
         for name in ("batch_size", "steps", *FREE):
             if name == "devices":
                 continue
             least = 0 if name in MAY_BE_0 else 1
             require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
+        most = f"no more of them than batch_size, {self.batch_size}"  # thousands take a minute to be made
+        require(devices.parse(self.devices).count <= self.batch_size, "devices", self.devices, most)
         require(self.memory_length >= 0, "memory_length", self.memory_length, "0 or more")
         require(0 <= self.seed < 2**32, "seed", self.seed, "a number from 0 to 2^32 - 1")
         require(self.objective in OBJECTIVES, "objective", self.objective, f"one of {', '.join(OBJECTIVES)}")
