@@ -43,6 +43,7 @@ def finished(small_data, held_out_data, tmp_path_factory):
 def test_a_run_leaves_what_it_promises(finished, vocabulary):
     output, summary = finished
     assert json.loads((output / "summary.json").read_text()) == summary
+    assert summary["backend"] == "tensorflow"
     lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [4, 8, 12, 16, 20, 24]
     assert [line["step"] for line in lines if "validation_loss" in line] == [12, 24]
@@ -218,7 +219,15 @@ def test_a_manifest_that_miscounts_its_vocabulary_is_named(small_data, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("steps", 0), ("batch_size", -2), ("memory_length", -1), ("orders", "fixed"), ("decay", "x")]
+    ("name", "value"),
+    [
+        ("steps", 0),
+        ("batch_size", -2),
+        ("memory_length", -1),
+        ("orders", "fixed"),
+        ("decay", "x"),
+        ("devices", "cpu:9999"),
+    ],
 )
 def test_wrong_settings_are_named(name, value):
     with pytest.raises(UserError, match=f"{name} is {value!r}"):

@@ -146,10 +146,10 @@ def test_a_damaged_description_is_passed_over(tmp_path, variables, change, has_c
     assert list(passed.values()) == ["its checkpoint.json is not what was written"]
 
 
-def test_a_checkpoint_of_before_has_no_checksum_of_its_description(tmp_path, variables):
+def test_a_checkpoint_of_before_has_no_checksum_of_its_description_and_does_not_tell_init(tmp_path, variables):
     resume.save(str(tmp_path), 1, variables=variables, settings={"rows": 2}, keep=resume.Keep(3))
     described(tmp_path, 1, lambda content: content.pop("description_sha256"))
-    found, passed = resume.restore(resume.find(str(tmp_path)), variables=variables, settings={"rows": 2})
+    found, passed = resume.restore(resume.find(str(tmp_path)), variables=variables, settings={"rows": 2, "init": "a"})
     assert found is not None
     assert (found.step, passed) == (1, {})
 

@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import Any
 
+import keras
+
 from xlnet import __version__, storage
 from xlnet.model.checkpoints import save_model
 from xlnet.model.config import ModelConfig
@@ -28,6 +30,7 @@ def publish(
     summary = {
         "format": "xlnet-pretraining/1",
         "steps": settings.steps,
+        "backend": keras.backend.backend(),
         **measured,
         "parameters": sum(math.prod(variable.shape) for variable in trainer.trainable_variables),
         "model": dataclasses.asdict(config),

@@ -26,6 +26,7 @@ from xlnet.errors import MissingError, UserError
 
 FORMAT = "xlnet-checkpoint/3"
 NAME = re.compile(r"step-(\d{8})$")
+UNTOLD = {"init"}  # may be missing in a checkpoint of before, which then goes on with any
 DESCRIPTION, STATE = "checkpoint.json", "state.safetensors"
 
 
@@ -165,7 +166,7 @@ def _read(checkpoint: Checkpoint, *, settings: Mapping[str, Any]) -> dict[str, n
         raise UserError(f"{checkpoint.path} cannot be read: {reason(error)}") from None
     stored = described["settings"]
     require_same(checkpoint.path, "format", described["format"], FORMAT)
-    for name in sorted({*settings, *stored}):
+    for name in sorted({*settings, *stored} - (UNTOLD - stored.keys())):
         require_same(checkpoint.path, name, stored.get(name), settings.get(name))
     return arrays
 
