@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from xlnet import cli, frameworks
 from xlnet.errors import UserError
 from xlnet.model.config import ModelConfig
 from xlnet.training import guard, held_out, loop, metrics_log, pretrainer, resume, running
@@ -111,6 +112,16 @@ def test_what_handled_sigterm_before_does_so_again_after_a_run():
     with on_termination(lambda: asked.append(1)):
         signal.raise_signal(signal.SIGTERM)
     assert (asked, signal.getsignal(signal.SIGTERM)) == ([1], before)
+
+
+@pytest.mark.parametrize("verb", ["pretrain --data d", "finetune --train t --init m"])
+def test_the_command_that_has_not_begun_to_train_exits_with_come_again_too(verb, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(frameworks, "load", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.main([*verb.split(), "--output", str(tmp_path / "run")]) == 75
+    assert capsys.readouterr().err == "stopped before the first step, nothing is lost; the same command goes on\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

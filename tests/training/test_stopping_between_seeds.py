@@ -1,5 +1,6 @@
 """SIGTERM where one run stands in another: the seeds of a fine-tuning."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -9,7 +10,7 @@ import pytest
 from xlnet import storage
 from xlnet.training import finetuning_seeds, run_identity
 from xlnet.training.finetuning_settings import FinetuningSettings
-from xlnet.training.stopping import StoppedError, on_termination
+from xlnet.training.stopping import StoppedError, before_training, on_termination
 
 pytestmark = pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread alone"
@@ -33,6 +34,23 @@ def test_who_is_asked_is_who_runs_and_then_the_one_around_it():
         assert asked == ["first", "outer"]
         terminate()
     assert asked == ["first", "outer", "outer"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_before_training_there_is_nothing_to_save_and_after_it_nothing_to_stop():
+    asked = []
+    before = signal.getsignal(signal.SIGTERM)
+    with (
+        pytest.raises(StoppedError, match="stopped before the first step"),
+        before_training(),
+        contextlib.suppress(Exception),  # as imports of what may be absent do
+    ):
+        terminate()
+    with before_training():
+        with on_termination(lambda: asked.append("run")):
+            terminate()
+        terminate()
+    assert asked == ["run"]
     assert signal.getsignal(signal.SIGTERM) is before
 
 

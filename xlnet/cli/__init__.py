@@ -1,5 +1,6 @@
 """`xlnet <verb>`: parses, calls, prints. What a verb does lives in the library; imports are lazy, so help is fast."""
 
+import contextlib
 import errno
 import io
 import os
@@ -26,6 +27,7 @@ from xlnet.cli import (
 )
 from xlnet.errors import UserError
 from xlnet.flags import Parser
+from xlnet.training import stopping
 
 EXHAUSTED = ("ResourceExhausted", "RESOURCE_EXHAUSTED")  # as TensorFlow and JAX call it
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # other files of ours are written where these have a UserError
@@ -46,10 +48,11 @@ VERBS: dict[str, ModuleType] = {  # each with SUMMARY, flags(parser) and run(par
     "pipeline": pipeline,
 }
 TRAINS = ("pretrain", "finetune", "evaluate", "convert", "predict", "embed", "generate", "export")
+GOES_ON = ("pretrain", "finetune")  # with the same command, when SIGTERM has stopped it
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command. Returns 0, or 2 after one line on stderr about what the user can mend."""
+    """The command. Returns 0, 2 after one line on stderr about what the user can mend, 75 when a run was stopped."""
     words = sys.argv[1:] if arguments is None else arguments
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a locale that lacks a character ends no run
@@ -61,6 +64,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except stopping.StoppedError as stopped:
+        print(stopped, file=sys.stderr, flush=True)
+        return stopping.EXIT_CODE
     except MemoryError as error:
         return _out_of_memory(str(error))
     except KeyboardInterrupt:
@@ -111,11 +117,12 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if chosen in VERBS:
         parsed = parsers[chosen].parse_strictly(words[1:])
-        if chosen in TRAINS:
-            from xlnet import frameworks
+        with stopping.before_training() if chosen in GOES_ON else contextlib.nullcontext():
+            if chosen in TRAINS:
+                from xlnet import frameworks
 
-            frameworks.load()
-        VERBS[chosen].run(parsed)
+                frameworks.load()
+            VERBS[chosen].run(parsed)
         return 0
     if not chosen.startswith("-"):
         from xlnet.settings import suggestion

@@ -1,7 +1,6 @@
 """`xlnet finetune`: fine-tune a model on the examples of a task."""
 
 import argparse
-import sys
 from typing import Any
 
 from xlnet.cli.presets import config_flag, settings_of
@@ -40,7 +39,6 @@ def run(parsed: argparse.Namespace) -> None:
     from xlnet.training.finetuning import finetune
     from xlnet.training.finetuning_seeds import finetune_seeds
     from xlnet.training.finetuning_settings import FinetuningSettings
-    from xlnet.training.stopping import EXIT_CODE, StoppedError
 
     sizes = sorted(set(flags_given(parsed, ModelConfig)) - _shared(FinetuningSettings, ModelConfig))
     if parsed.init and sizes:
@@ -58,11 +56,7 @@ def run(parsed: argparse.Namespace) -> None:
         "fresh": parsed.fresh,
         "settings": settings_of(parsed, "finetuning", FinetuningSettings),
     }
-    try:
-        summary = finetune(**given) if parsed.seeds is None else finetune_seeds(seeds=parsed.seeds, **given)
-    except StoppedError as stopped:
-        print(stopped, file=sys.stderr, flush=True)
-        raise SystemExit(EXIT_CODE) from None
+    summary = finetune(**given) if parsed.seeds is None else finetune_seeds(seeds=parsed.seeds, **given)
     shown = {name: value for name, value in summary.items() if isinstance(value, int | float | str)}
     shown |= {
         name: "{median:.4f}  ({lowest:.4f} to {highest:.4f}, deviation {deviation:.4f})".format(**found)

@@ -1,7 +1,6 @@
 """`xlnet pretrain`: pretrain a model on a data set."""
 
 import argparse
-import sys
 
 from xlnet.cli.presets import config_flag, said, settings_of
 from xlnet.cli.tables import print_table
@@ -30,24 +29,19 @@ def run(parsed: argparse.Namespace) -> None:
     from xlnet.model.config import ModelConfig
     from xlnet.training.pretraining import pretrain
     from xlnet.training.settings import PretrainingSettings
-    from xlnet.training.stopping import EXIT_CODE, StoppedError
 
     settings = settings_of(parsed, "pretraining", PretrainingSettings)
     attention = said(parsed, "model", ModelConfig).get("attention", "uni")  # the default is that of the objective
     is_fit = settings.objective != "causal" or attention == "uni"
     require(is_fit, "attention", attention, f"uni with objective {settings.objective}: from left to right")
-    try:
-        summary = pretrain(
-            data=parsed.data,
-            output=parsed.output,
-            settings=settings,
-            model=settings_of(parsed, "model", ModelConfig),
-            validation=parsed.validation,
-            init=parsed.init,
-        )
-    except StoppedError as stopped:
-        print(stopped, file=sys.stderr, flush=True)
-        raise SystemExit(EXIT_CODE) from None
+    summary = pretrain(
+        data=parsed.data,
+        output=parsed.output,
+        settings=settings,
+        model=settings_of(parsed, "model", ModelConfig),
+        validation=parsed.validation,
+        init=parsed.init,
+    )
     if not summary:  # of a host that is not the first
         return
     names = ["steps", "seconds", "parameters", "pieces_per_second", "loss", "validation_loss"]

@@ -13,8 +13,11 @@ from typing import Any
 EXIT_CODE = os.EX_TEMPFAIL  # 75: not an error; the same command goes on from here
 
 
-class StoppedError(Exception):
-    """A run was asked to stop, and saved its state. The message says where, on one line."""
+class StoppedError(BaseException):
+    """A run was asked to stop, and saved its state. The message says where, on one line.
+
+    No Exception: it may come in the middle of an import, and who catches those there goes on without.
+    """
 
 
 class _Handler:
@@ -30,7 +33,8 @@ class _Handler:
 def on_termination(ask: Callable[[], None]) -> Iterator[None]:
     """Calls `ask` when SIGTERM arrives while the block runs. Without effect outside the main thread.
 
-    Such a block may stand in another: if it was asked and came to its end all the same, the outer one is asked then.
+    Such a block may stand in another: if it was asked and came to its end all the same, the outer one is asked then. In
+    `before_training` nothing is left to stop when it ends: SIGTERM has no effect from there on.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -40,6 +44,23 @@ def on_termination(ask: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if before is _leave else before or signal.SIG_DFL)
     if handler.was_asked and isinstance(before, _Handler):
         before(signal.SIGTERM, None)
+
+
+@contextlib.contextmanager
+def before_training() -> Iterator[None]:
+    """SIGTERM raises StoppedError until a block of `on_termination` begins: there is nothing to save yet."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _leave(number: int, frame: Any) -> None:
+    raise StoppedError("stopped before the first step, nothing is lost; the same command goes on")
