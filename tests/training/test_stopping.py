@@ -107,6 +107,45 @@ def test_sigterm_in_the_middle_of_an_interval_loses_nothing(small_data, tmp_path
     assert same.metrics(tmp_path / "whole") == same.metrics(tmp_path / "stopped")
 
 
+def terminated_while_measuring(step: int, monkeypatch) -> list[int]:
+    """A SIGTERM after the first held-out batch of a step -> the batches that were measured from there on."""
+    validate, look, seen, at = loop.Loop._validate, held_out._GivingUp.on_test_batch_end, [], []
+
+    def and_tell(self, step):
+        at.append(step)
+        validate(self, step)
+
+    def and_terminate(self, batch, logs=None):
+        if at[-1] == step:
+            seen.append(batch)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)  # this is not the thread that signals come to
+        look(self, batch, logs)
+
+    monkeypatch.setattr(loop.Loop, "_validate", and_tell)
+    monkeypatch.setattr(held_out._GivingUp, "on_test_batch_end", and_terminate)
+    return seen
+
+
+@pytest.mark.parametrize("step", [4, 10])
+def test_sigterm_while_the_held_out_loss_is_measured_waits_for_one_batch_of_it(
+    small_data, held_out_data, tmp_path, monkeypatch, step
+):
+    given = {"validation": held_out_data, "validation_interval": 4}
+    run(small_data, tmp_path / "whole", **given)
+    with monkeypatch.context() as patched:
+        seen = terminated_while_measuring(step, patched)
+        with pytest.raises(StoppedError, match=f"stopped at step {step} of 10, saved; the same command goes on"):
+            run(small_data, tmp_path / "stopped", **given)
+    assert 1 <= len(seen) <= 3  # they are told of a little late
+    assert resume.find(str(tmp_path / "stopped" / "checkpoints"))[-1].step == step
+    lines = same.metrics(tmp_path / "stopped")
+    assert [line["step"] for line in lines if "validation_loss" in line] == [at for at in (4, 8, 10) if at < step]
+    run(small_data, tmp_path / "stopped", **given)
+    same.same_state(tmp_path / "whole", tmp_path / "stopped", checkpoint="step-00000010")
+    assert same.metrics(tmp_path / "whole") == same.metrics(tmp_path / "stopped")
+
+
 def test_what_handled_sigterm_before_does_so_again_after_a_run():
     before, asked = signal.getsignal(signal.SIGTERM), []
     with on_termination(lambda: asked.append(1)):

@@ -1,7 +1,9 @@
 """The held-out loss of a pretraining run: a second `Pretrainer` over the same weights, with memories of its own."""
 
+from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 
 from xlnet.corpus import piece_counts, reference
@@ -56,12 +58,34 @@ class HeldOut:
 
         self.batches = devices.batches(read)
 
-    def measure(self) -> dict[str, Any]:
-        """From empty memories, in nats: the mean loss of every target, and that in each eighth of the window."""
+    def measure(self, *, is_given_up: Callable[[], bool] = lambda: False) -> dict[str, Any] | None:
+        """From empty memories, in nats: the mean loss of every target, and that in each eighth of the window.
+
+        None once it `is_given_up`, which is asked after every batch.
+        """
         self.validator.empty_memories()
-        result: dict[str, Any] = self.validator.evaluate(self.batches, steps=self.steps, verbose=0, return_dict=True)
+        result: dict[str, Any] = self.validator.evaluate(
+            self.batches,
+            steps=self.steps,
+            callbacks=[_GivingUp(is_given_up)],
+            verbose=0,
+            return_dict=True,
+        )
+        if self.validator.stop_evaluating:
+            return None
         by_position = [round(float(result[f"band_{band}"]), 6) for band in range(BANDS)]
         return {"validation_loss": float(result["target_loss"]), "validation_loss_by_position": by_position}
+
+
+class _GivingUp(keras.callbacks.Callback):
+    async_safe = True  # it reads no logs: Keras would wait for those of every batch
+
+    def __init__(self, is_given_up: Callable[[], bool]):
+        super().__init__()
+        self.is_given_up = is_given_up
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.model.stop_evaluating = self.is_given_up()
 
 
 def _piece_counts(manifest: Manifest) -> np.ndarray:

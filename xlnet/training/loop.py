@@ -1,7 +1,7 @@
 """The loop of a pretraining run: intervals of steps, with metrics, held-out loss and checkpoints between them."""
 
 import itertools
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 
@@ -41,6 +41,7 @@ class Loop:
         self.devices = devices
         self.progress = Progress(settings.steps, unit="steps", name="pretraining") if devices.is_chief else None
         self.is_asked_to_stop = False
+        self.saved = start
         self.timed: Any = None
 
     def stop(self) -> None:
@@ -56,14 +57,15 @@ class Loop:
         last, every = self.settings.steps, self.settings.log_interval
         step = self.start
         self._tell(step)
+        if step and step % every == 0:  # a run that was stopped while it measured
+            self._validate(step)
         while step < last:
             ahead = every - step % every
             interval = min(ahead, last - step, LAID_OUT)  # a run that was stopped in between first ends the interval
             epochs = min(last - step, LAID_OUT) // interval if interval == every else 1
             self._fit(step, step + epochs * interval, interval=interval, epochs=epochs)
             step += epochs * interval
-        if "validation_loss" not in self.metrics.newest:
-            self._validate(last)
+        self._validate(last)
 
     def _fit(self, first: int, last: int, *, interval: int, epochs: int) -> None:
         at_ends = keras.callbacks.LambdaCallback(
@@ -110,13 +112,16 @@ class Loop:
         if reached == step and (step == last or not step % self.settings.log_interval):
             self._at_interval(step, interval)
         if self.devices.any(self.is_asked_to_stop) and reached < last:
-            self._save(reached)
-            raise StoppedError(f"stopped at step {reached} of {last}, saved; the same command goes on")
+            self._leave(reached)
+
+    def _leave(self, step: int) -> NoReturn:
+        if self.saved != step:
+            self._save(step)
+        raise StoppedError(f"stopped at step {step} of {self.settings.steps}, saved; the same command goes on")
 
     def _at_interval(self, step: int, interval: int) -> None:
         self.metrics.end_interval(step, steps=interval, skipped=self.skipped.count)
-        if self._passes(step, self.settings.validation_interval):
-            self._validate(step)
+        self._validate(step)
         if self._passes(step, self.settings.checkpoint_interval):
             self._save(step)
         self._tell(step, **self.metrics.note())
@@ -130,12 +135,22 @@ class Loop:
         return step == self.settings.steps or step // every > (step - self.settings.log_interval) // every
 
     def _validate(self, step: int) -> None:
-        if self.held_out is not None:
-            with self.metrics.clock.spending("validation"):
-                measured = self.held_out.measure()
-            self.metrics.validated(step, measured)
+        """Measure the held-out loss where it is due. Asked to stop, a run leaves, and measures when it goes on.
+
+        Many hosts measure to the end: none can leave alone.
+        """
+        if self.held_out is None or self.metrics.validated_at == step:
+            return
+        if not self._passes(step, self.settings.validation_interval):
+            return
+        with self.metrics.clock.spending("validation"):
+            measured = self.held_out.measure(is_given_up=lambda: self.is_asked_to_stop and self.devices.hosts == 1)
+        if measured is None:
+            self._leave(step)
+        self.metrics.validated(step, measured)
 
     def _save(self, step: int) -> None:
         with self.metrics.clock.spending("checkpoint"):
             self.metrics.log.flush()  # first: lines after a checkpoint can be dropped, those before it not made again
             self.checkpoints.save(step)
+        self.saved = step

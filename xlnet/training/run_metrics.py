@@ -24,7 +24,8 @@ class Work:
 
 
 class RunMetrics:
-    """The metrics of a run, over all its restarts. `newest`: of each metric the last value.
+    """The metrics of a run, over all its restarts. `newest`: of each metric the last value; `validated_at`: the step of
+    the last held-out loss.
 
     `peak`: gives the operations a second that the device can do at most, asked once; None leaves out their share.
     """
@@ -49,6 +50,8 @@ class RunMetrics:
             for name, value in self.log.last.items()
             if not is_time(name) and name != "step" and value is not None
         }
+        measured = [line["step"] for line in self.log.lines if line.get("validation_loss") is not None]
+        self.validated_at = max(measured, default=0)
         self.wait = DataWait()
 
     def begin_interval(self) -> None:
@@ -74,6 +77,7 @@ class RunMetrics:
     def validated(self, step: int, measured: dict[str, Any]) -> None:
         """Write the held-out loss, and what was measured with it."""
         self.newest |= measured
+        self.validated_at = step
         self.log.write(step, measured)
 
     def require_finite(self) -> None:
