@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+import keras
+
 from xlnet.model.config import ModelConfig
 from xlnet.training import resume
 from xlnet.training.metrics_log import MetricsLog
@@ -20,7 +22,8 @@ from xlnet.training.pretrainer import Pretrainer
 from xlnet.training.pretraining import pretrain
 from xlnet.training.settings import PretrainingSettings
 
-STEPS, KILLS = 36, 24  # steps for many more kills, on any machine: a life is one to three steps
+STEPS = 36  # for many more kills than there are, on any machine: a life is one to three steps
+IS_JAX = keras.backend.backend() == "jax"  # which takes half a minute for a step that is not compiled
 MODEL = ModelConfig(layers=1, model_dim=8, heads=1, head_dim=8, feedforward_dim=8, initializer_stddev=0.1)
 SETTINGS = PretrainingSettings(
     batch_size=2,
@@ -31,11 +34,11 @@ SETTINGS = PretrainingSettings(
     log_interval=1,
     checkpoint_interval=2,
     keep_checkpoints=2,
-    jit_compile=False,
+    jit_compile=IS_JAX,
 )
 
-
-Pretrainer.compile = functools.partialmethod(Pretrainer.compile, run_eagerly=True)  # a life begins at once
+if not IS_JAX:
+    Pretrainer.compile = functools.partialmethod(Pretrainer.compile, run_eagerly=True)  # a life begins at once
 
 
 def run(data: str, output: str, **changed) -> None:
@@ -86,13 +89,13 @@ def killed_while_training(draws: random.Random):
     MetricsLog.write = and_die
 
 
-def kill_until_done(data: str, output: str, *, seed: int) -> int:
-    """Starts the run until one child lives to its end, and kills no more than `KILLS` -> how many were killed."""
+def kill_until_done(data: str, output: str, *, seed: int, kills: int) -> int:
+    """Starts the run until one child lives to its end, and kills no more than `kills` -> how many were killed."""
     draws, killed = random.Random(seed), 0
-    while killed <= KILLS:
+    while killed <= kills:
         kill, number = draws.choice([killed_while_writing, killed_while_training]), draws.random()
 
-        def life(kill=kill, number=number, spared=killed == KILLS) -> None:
+        def life(kill=kill, number=number, spared=killed == kills) -> None:
             if not spared:
                 kill(random.Random(number))
             run(data, output)
@@ -118,11 +121,11 @@ def lives(data: str, output: str, **changed) -> None:
     raise SystemExit(bool(status))
 
 
-def main(data: str, folder: str) -> None:
+def main(data: str, folder: str, kills: str) -> None:
     began = time.monotonic()
     whole, broken = (str(Path(folder) / name) for name in ("whole", "broken"))
     assert in_child(lambda: run(data, whole)) == 0
-    killed = kill_until_done(data, broken, seed=7)
+    killed = kill_until_done(data, broken, seed=7, kills=int(kills))
     print(json.dumps({"killed": killed, "seconds": round(time.monotonic() - began, 1)}))
 
 
