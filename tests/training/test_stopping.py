@@ -271,7 +271,7 @@ def test_a_run_whose_last_steps_were_skipped_publishes_nothing(small_data, tmp_p
 
 def test_a_held_out_loss_that_is_not_finite_ends_the_run_without_a_model(small_data, tmp_path, monkeypatch):
     measured = {"validation_loss": np.nan, "validation_loss_by_position": [0.0] * 8}
-    monkeypatch.setattr(held_out.HeldOut, "measure", lambda self: measured)
+    monkeypatch.setattr(held_out.HeldOut, "measure", lambda self, **_: measured)
     for _ in range(2):  # from the start, and from the checkpoint of the last step
         with pytest.raises(UserError, match="the held-out loss is nan after the last step, so no model is published;"):
             run(small_data, tmp_path / "run", validation=small_data)
