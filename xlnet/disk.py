@@ -136,10 +136,10 @@ def _alone(folder: str) -> Iterator[None]:
 def locked(folder: str) -> Iterator[None]:
     """Holds a folder for this run: the kernel lets go of it when the process ends, also by SIGKILL.
 
-    The folder is made where it is missing, and removed when the block ends if it is empty then.
-    Raises UserError when another run holds it.
+    The folder is made where it is missing, with those above it, and all are removed when the block ends that are empty
+    then. Raises UserError when another run holds it.
     """
-    is_new = not os.path.isdir(folder)
+    missing = list(_missing(os.path.abspath(folder)))
     handle = _held(folder)
     try:
         with contextlib.suppress(OSError):  # a full disk, say: the lock holds without a name in it
@@ -150,9 +150,16 @@ def locked(folder: str) -> Iterator[None]:
         with contextlib.suppress(OSError):
             os.remove(os.path.join(folder, LOCK))  # before the lock goes: who comes next makes a file of its own
         os.close(handle)
-        if is_new:
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
+        with contextlib.suppress(OSError):
+            for place in missing:
+                os.rmdir(place)
+
+
+def _missing(folder: str) -> Iterator[str]:
+    """The folder and those above it that are not there, the last one first."""
+    while not os.path.isdir(folder):
+        yield folder
+        folder = os.path.dirname(folder)
 
 
 def _held(folder: str) -> int:

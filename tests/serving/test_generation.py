@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import sys
 from pathlib import Path
 from typing import Any
 

@@ -67,7 +67,7 @@ class HeldOut:
         result: dict[str, Any] = self.validator.evaluate(
             self.batches,
             steps=self.steps,
-            callbacks=[_GivingUp(is_given_up)],
+            callbacks=[_GivingUp(self.validator, is_given_up)],
             verbose=0,
             return_dict=True,
         )
@@ -80,12 +80,13 @@ class HeldOut:
 class _GivingUp(keras.callbacks.Callback):
     async_safe = True  # it reads no logs: Keras would wait for those of every batch
 
-    def __init__(self, is_given_up: Callable[[], bool]):
+    def __init__(self, validator: Validator, is_given_up: Callable[[], bool]):
         super().__init__()
-        self.is_given_up = is_given_up
+        self.validator, self.is_given_up = validator, is_given_up
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.model.stop_evaluating = self.is_given_up()
+        # Not `self.model`: on JAX Keras takes that for a wish to write the state back, in the middle of a step.
+        self.validator.stop_evaluating = self.is_given_up()
 
 
 def _piece_counts(manifest: Manifest) -> np.ndarray:
