@@ -14,14 +14,9 @@ from typing import Any
 from xlnet import __version__, rerun, runs, storage
 from xlnet.corpus.manifest import NAME, Manifest
 from xlnet.errors import UserError
+from xlnet.file_names import CARD, LINEAGE, WEIGHTS
 
-LINEAGE, CARD, CONFIG, WEIGHTS, SUMMARY = (
-    "lineage.json",
-    "model-card.json",
-    "config.json",
-    "model.safetensors",
-    "summary.json",
-)
+CONFIG, SUMMARY = "config.json", "summary.json"
 COMMIT, IMAGE = "XLNET_COMMIT", "XLNET_IMAGE"  # environment variables that images and compiled pipelines set
 LEVELS = 5  # folders above a model in which its lineage is looked for
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xlnet import storage
-from xlnet.corpus.manifest import VOCABULARY
+from xlnet.file_names import VOCABULARY
 
 
 def commands(stages: Sequence[Mapping[str, Any]]) -> list[list[str]]:

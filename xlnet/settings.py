@@ -15,8 +15,6 @@ from xlnet.errors import UserError, require
 Settings = TypeVar("Settings")
 Value = TypeVar("Value")
 SECTIONS = ("vocabulary", "corpus", "cleaning", "model", "pretraining", "finetuning")
-
-
 LARGEST = 2**31 - 1  # of a whole number that counts something: sizes of arrays and steps are multiplied with others
 LARGEST_SEED = 2**63 - 1
 

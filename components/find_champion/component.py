@@ -23,10 +23,11 @@ def find_champion(store: str, goes_on: bool, vocabulary: str) -> NamedTuple(  # 
     """
     from components.step import step
     from pipelines.champion import find
+    from xlnet.file_names import VOCABULARY
     from xlnet.storage import join
 
     with step():
         now = find(store)
         if now is None or not goes_on:
             return (now.folder if now else "", "", vocabulary)
-        return (now.folder, now.pretrained, join(now.pretrained, "spiece.model"))
+        return (now.folder, now.pretrained, join(now.pretrained, VOCABULARY))

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
 from xlnet.model.gradients import anew, custom_gradient, gradients_of
 
@@ -66,10 +65,7 @@ def _with_its_gradient(layer: Layer, like: list[Any], *, again: bool) -> Layer:
 
         return tuple(forward(*arrays)), gradient
 
-    def through(*given: Any) -> list[Any]:
-        return list(called(*map(ops.convert_to_tensor, keras.tree.flatten(list(given)))))
-
-    return through
+    return lambda *given: list(called(*keras.tree.flatten(list(given))))
 
 
 def _apart(array: Any, *, after: Any) -> Any:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from xlnet import storage
 from xlnet.errors import UserError
-from xlnet.file_names import VOCABULARY
+from xlnet.file_names import CARD, VOCABULARY
 from xlnet.model.checkpoints import CONFIG
 from xlnet.serving import model_card, onnx_model, saved_model, text_model
-from xlnet.serving.model_card import CARD, PAGE
+from xlnet.serving.model_card import PAGE
 from xlnet.serving.served import Call, Served, largest_difference, relative_error, samples
 from xlnet.tasks.metrics import LOWER_IS_BETTER
 from xlnet.tasks.predictor import by_length

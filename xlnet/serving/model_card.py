@@ -7,10 +7,11 @@ from typing import Any
 
 from xlnet import __version__, storage
 from xlnet.errors import UserError
+from xlnet.file_names import WEIGHTS
 from xlnet.serving.saved_model import SIGNATURE
 from xlnet.serving.served import Served
 
-CARD, PAGE = "model-card.json", "README.md"
+PAGE = "README.md"
 LIBRARIES = ("keras", "tensorflow", "tensorflow-text", "tf2onnx", "onnx", "onnxruntime")
 
 
@@ -36,7 +37,7 @@ def describe(served: Served, folder: Path, checked: dict[str, Any], *, licence: 
         "metrics": _metrics(served.directory),
         "licence": licence,
         "vocabulary_sha256": served.tokenizer.sha256,
-        "weights_sha256": storage.sha256(storage.join(served.directory, "model.safetensors")),
+        "weights_sha256": storage.sha256(storage.join(served.directory, WEIGHTS)),
         "libraries": {"xlnet": __version__, **_versions()},
         "bytes": sum(path.stat().st_size for path in files),
         "files": {path.relative_to(folder).as_posix(): storage.sha256(str(path)) for path in files},

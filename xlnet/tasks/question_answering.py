@@ -72,6 +72,10 @@ class QuestionAnswering(Task):
         """See `Task`."""
         return span_questions.read(path, self.head["data_set"])
 
+    def faults(self, examples: Questions) -> dict[str, list[str]]:
+        """See `Task`."""
+        return examples.listed_faults()
+
     def parse(self, records: Sequence[Mapping[str, Any]], *, path: str, first_line: int = 1) -> Questions:
         """See `Task`. The keys are question, context and, where there is one, id."""
         return span_questions.parse(records, path=path, first_line=first_line)

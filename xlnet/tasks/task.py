@@ -143,6 +143,10 @@ class Task(ABC):
     def fields(self, examples: Any, row: int) -> dict[str, Any]:
         """What an example says itself, with `truth` where it is labelled: what a list of predictions shows."""
 
+    def faults(self, examples: Any) -> dict[str, list[str]]:
+        """Of each kind of fault that examples may have and still be used, the ids of those that do."""
+        return {}
+
     def weights(self, features: Features, wanted: str | None) -> NDArray[np.float32] | None:
         """How much each row counts in training, float32 [rows]; None: all alike. `wanted`: see the settings.
 

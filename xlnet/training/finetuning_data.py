@@ -32,14 +32,11 @@ class Data:
     def described(self) -> dict[str, Any]:
         """Files, checksums and counts, of faults too."""
         parts = {"train": self.train, "dev": self.dev}
-        return {name: described(part) | _faults(part) for name, part in parts.items() if part is not None}
+        return {name: described(part) | self._faults(part) for name, part in parts.items() if part is not None}
 
-
-def _faults(examples: Examples) -> dict[str, dict[str, int]]:
-    listed: dict[str, list[str]] = getattr(
-        examples, "listed_faults", dict
-    )()  # of the one kind of examples that may have some
-    return {"faults": {kind: len(ids) for kind, ids in listed.items()}} if listed else {}
+    def _faults(self, examples: Examples) -> dict[str, dict[str, int]]:
+        listed = self.task.faults(examples)
+        return {"faults": {kind: len(ids) for kind, ids in listed.items()}} if listed else {}
 
 
 class TrainingRows:
