@@ -344,6 +344,14 @@ def test_what_a_pattern_cannot_name_is_told(tmp_path, pattern, message):
         storage.match([str(tmp_path / pattern)])
 
 
+@pytest.mark.parametrize(("target", "why"), [("gone.txt", "no such file"), ("link.txt", "too many levels")])
+@pytest.mark.parametrize("pattern", ["link.txt", "*.txt"])
+def test_a_link_that_leads_nowhere_is_named(tmp_path, pattern, target, why):
+    (tmp_path / "link.txt").symlink_to(tmp_path / target)
+    with pytest.raises(UserError, match=rf"link\.txt cannot be read: {why}"):
+        storage.match([str(tmp_path / pattern)])
+
+
 def test_one_pattern_without_a_match_is_an_error_though_others_match(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"x")
     with pytest.raises(UserError, match=r"no file matches '.*b\.txt'"):

@@ -83,7 +83,14 @@ def _match_local(pattern: str) -> list[File]:
     if os.path.isdir(pattern):
         raise _folder_wanted_as_file(pattern)
     paths = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
-    return [File(path, os.path.getsize(path)) for path in paths if not os.path.isdir(path)]
+    return [File(path, _size_of(path)) for path in paths if not os.path.isdir(path)]
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError as error:  # a link to what is gone, or to itself
+        raise UserError(f"{path} cannot be read: {reason(error)}") from None
 
 
 def _match_remote(pattern: str) -> list[File]:
