@@ -2,8 +2,9 @@
 
     python -m benchmarks.step_shapes [--backend jax]
 
-A piece of a longer sequence takes more arithmetic, of a larger batch not: within a row of the table pieces/s should be
-alike. Beside each row stands the slowest batch's share of the fastest.
+A piece of a longer sequence takes more arithmetic, and so does one of a single row: the distances of a direction, and
+the gradients of all weights, are computed for few. Within a row of the table operations a second should be alike.
+Beside each row stands the slowest batch's share of the fastest, by pieces and by operations.
 """
 
 import argparse
@@ -31,9 +32,13 @@ def main() -> None:
     threads_flag(parser)
     options = parser.parse_args()
     print(conditions(options.threads))
-    print("length  " + "".join(f"{f'batch {batch}':>18}" for batch in options.batches) + "   slowest / fastest")
+    print(
+        "length  "
+        + "".join(f"{f'batch {batch}':>18}" for batch in options.batches)
+        + "   slowest / fastest: by pieces, by operations"
+    )
     for length in options.lengths:
-        rates, cells = [], []
+        rates, speeds, cells = [], [], []
         for batch in options.batches:
             sizes = shape(batch, length)
             with tempfile.TemporaryDirectory() as folder:
@@ -42,8 +47,10 @@ def main() -> None:
                 spent = statistics.median(measured({"ours": side}, "step", rounds=options.rounds)["ours"])
                 side.close()
             rates.append(sizes.pieces / spent)
-            cells.append(f"{f'{rates[-1]:,.0f} ({products(sizes) / spent / 1e9:.0f} GF/s)':>18}")
-        print(f"{length:6}  " + "".join(cells) + f"   {min(rates) / max(rates):.2f}", flush=True)
+            speeds.append(products(sizes) / spent / 1e9)
+            cells.append(f"{f'{rates[-1]:,.0f} ({speeds[-1]:.0f} GF/s)':>18}")
+        shares = "".join(f"   {min(each) / max(each):.2f}" for each in (rates, speeds))
+        print(f"{length:6}  " + "".join(cells) + shares, flush=True)
 
 
 if __name__ == "__main__":

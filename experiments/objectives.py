@@ -1,9 +1,10 @@
 """What each part of pretraining buys: objectives, memories, bidirectional data and spans, at equal steps.
 
-Every variant is trained on the same text for the same number of steps, then fine-tuned to tell praise from blame
-with three seeds; nothing is chosen by the texts that accuracy is measured on. Losses are in nats a piece of one
-held-out text, forward rows only, with the memory that the variant was trained with: of permutation variants over the
-same predicted spans of words, of causal ones over every next piece. The two do not compare, the accuracies do.
+Every variant is trained on the same text for the same number of steps with three seeds, of pretraining and of the
+fine-tuning after it, which learns to tell praise from blame; shown are medians, with the lowest and the highest.
+Nothing is chosen by the texts that accuracy is measured on. Losses are in nats a piece of one held-out text, forward
+rows only, with the memory that the variant was trained with: of permutation variants over the same predicted spans of
+words, of causal ones over every next piece. The two do not compare, the accuracies do.
 
     python -m experiments.objectives --books 'books/*.txt' --heldout valid.txt \
         --train rt/train.tsv --dev rt/dev.tsv --output experiments-run
@@ -11,10 +12,12 @@ same predicted spans of words, of causal ones over every next piece. The two do 
 
 import argparse
 import glob
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.chain import SEEDS, median, table, xlnet
+from xlnet.training.finetuning_seeds import spread
 
 CONFIG = Path(__file__).with_name("objectives.yaml")
 
@@ -62,15 +65,22 @@ def main() -> None:
 
 def _row(variant: Variant | None, parsed: argparse.Namespace) -> list[str]:
     if variant is None:  # from scratch
-        return ["from scratch", "", "", "", _accuracy(parsed, "permutation", flags=["--fresh"])]
-    name = variant.name.replace(" ", "-")
-    run = parsed.output / "runs" / name
+        return ["from scratch", "", "", "", _shown([_accuracy(parsed, "from-scratch", seed) for seed in range(SEEDS)])]
     data = _data(parsed, variant.corpus, "train")
-    flags = ["--data", data, "--output", run, "--config", CONFIG, *variant.training]
-    summary = xlnet("pretrain", *flags, result=run / "summary.json")
-    loss = f"{_held_out_loss(parsed, name):.3f}"
-    losses = ["", loss] if variant.is_causal else [loss, ""]
-    return [variant.name, f"{summary['seconds']:.0f}", *losses, _accuracy(parsed, name)]
+    seconds, losses, accuracies = [], [], []
+    for seed in range(SEEDS):
+        name = f"{variant.name.replace(' ', '-')}-{seed}"
+        run = parsed.output / "runs" / name
+        flags = ["--data", data, "--output", run, "--config", CONFIG, "--seed", seed, *variant.training]
+        seconds.append(xlnet("pretrain", *flags, result=run / "summary.json")["seconds"])
+        losses.append(_held_out_loss(parsed, name))
+        accuracies.append(_accuracy(parsed, name, seed, init=run / "model"))
+    columns = ["", _shown(losses)] if variant.is_causal else [_shown(losses), ""]
+    return [variant.name, f"{sum(seconds):.0f}", *columns, _shown(accuracies)]
+
+
+def _shown(values: Sequence[float]) -> str:
+    return median(spread(values))
 
 
 def _data(parsed: argparse.Namespace, corpus: tuple[str, ...], part: str) -> Path:
@@ -93,12 +103,13 @@ def _held_out_loss(parsed: argparse.Namespace, name: str) -> float:
     return xlnet("evaluate", *flags, result=folder / "evaluation.json")["nats_per_piece"]
 
 
-def _accuracy(parsed: argparse.Namespace, name: str, flags: list[str] | None = None) -> str:
-    folder = parsed.output / "tasks" / ("from-scratch" if flags else name)
+def _accuracy(parsed: argparse.Namespace, name: str, seed: int, *, init: Path | None = None) -> float:
+    """Without `init`: of new weights of the first variant's sizes."""
+    folder = parsed.output / "tasks" / (name if init else f"{name}-{seed}")
+    sizes = parsed.output / "runs" / f"{VARIANTS[0].name}-0" / "model"
     words = ["--train", parsed.train, "--dev", parsed.dev, "--text-column", "sentence", "--label-column", "label"]
-    words += ["--init", parsed.output / "runs" / name / "model", "--output", folder, "--config", CONFIG]
-    found = xlnet("finetune", *words, "--seeds", SEEDS, *(flags or []), result=folder / "summary.json")
-    return median(found["spread"]["dev_accuracy"])
+    words += ["--init", init or sizes, "--output", folder, "--config", CONFIG, "--seed", seed]
+    return xlnet("finetune", *words, *([] if init else ["--fresh"]), result=folder / "summary.json")["dev_accuracy"]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ FOLDERS = {  # of xlnet: what each may import of the others
 }
 FRAMEWORKS = {"tensorflow", "keras", "jax"}
 PIPELINES = {"apache_beam", "kfp", "pipelines", "components"}
-BY_BACKEND = {"gradients", "recompute", "tensorflow_checkpoints", "traced_once"}  # of xlnet/model
+BY_BACKEND = {"gradients", "made_once", "recompute", "tensorflow_checkpoints", "traced_once"}  # of xlnet/model
 ON_JAX = {"fused_attention"}
 
 

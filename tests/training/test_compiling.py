@@ -1,6 +1,7 @@
 """The whole step is one program of static shapes, for TensorFlow's XLA, for a TPU, and for many devices."""
 
 import dataclasses
+import math
 import os
 import re
 import subprocess
@@ -100,6 +101,14 @@ def test_the_step_of_tensorflow_is_one_program_of_static_shapes(program):
     assert "<=" not in program, "every shape is static"
     for word in ("outfeed", "infeed", "send(", "recv(", "xla_python"):
         assert word not in program, "it talks to no host"
+
+
+def test_what_follows_from_sizes_is_handed_to_the_program_and_not_written_into_it(program):
+    distances = 24 + 2 * 32
+    found = re.finditer(r"(\w+)\[([\d,]+)\]\S* constant\(", program)
+    lengths = [math.prod(map(int, shape.split(","))) for kind, shape in map(re.Match.groups, found) if kind != "pred"]
+    assert lengths
+    assert max(lengths) < distances * CONFIG.model_dim // 2, "neither the table of distances nor an index of scores"
 
 
 def test_of_frozen_layers_that_are_computed_again_one_is_compiled(program):

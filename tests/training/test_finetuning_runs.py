@@ -23,6 +23,7 @@ from xlnet.model.config import ModelConfig
 from xlnet.tasks.classification import Classification
 from xlnet.tasks.predictor import Predictor
 from xlnet.training import finetuning_watch
+from xlnet.training.best_weights import BestWeights
 from xlnet.training.finetuning import finetune
 from xlnet.training.finetuning_seeds import finetune_seeds
 from xlnet.training.finetuning_settings import FinetuningSettings
@@ -174,6 +175,27 @@ def test_sigterm_saves_and_the_same_command_goes_on(folder, whole, tmp_path, mon
     assert_same(whole, output)
     with pytest.raises(UserError, match="already holds a finished run"):
         run(folder, output)
+
+
+@pytest.mark.parametrize("step", [8, 12])
+def test_sigterm_while_it_measures_leaves_at_once_and_measures_when_it_goes_on(
+    folder, whole, tmp_path, monkeypatch, step
+):
+    evaluate = BestWeights.evaluate
+
+    def and_term(best, at, **given):
+        if at == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(best, at, **given)
+
+    for _ in range(2):  # the second life is stopped before it takes a step
+        with monkeypatch.context() as patched:
+            patched.setattr(BestWeights, "evaluate", and_term)
+            with pytest.raises(StoppedError, match=f"stopped at step {step} of 12, saved; the same command goes on"):
+                run(folder, tmp_path / "out")
+        assert [line["step"] for line in metrics(tmp_path / "out") if "dev_loss" in line] == [*range(4, step, 4)]
+    run(folder, tmp_path / "out")
+    assert_same(whole, tmp_path / "out")
 
 
 def flipped(path: Path) -> None:

@@ -19,6 +19,7 @@ from xlnet.model.attention import Biases
 from xlnet.model.block import Block
 from xlnet.model.config import ModelConfig
 from xlnet.model.dropout import Dropout
+from xlnet.model.made_once import made_once
 from xlnet.model.positions import distance_table
 from xlnet.model.recompute import recomputed
 from xlnet.model.traced_once import traced_once
@@ -296,9 +297,8 @@ class Backbone(keras.layers.Layer):
     def _table(self, length: Any, held: Any, *, training: bool) -> tuple[Any, Any]:
         """The distances' sines and cosines; dropout is drawn once for both directions and all rows."""
         config = self.config
-        table = distance_table(
-            length, held, config.model_dim, attention=config.attention, clamp_length=config.clamp_length
-        )
+        make = partial(made_once, distance_table) if training else distance_table  # an export has it for itself
+        table = make(length, held, config.model_dim, attention=config.attention, clamp_length=config.clamp_length)
         sines, cosines = (ops.cast(half, self.compute_dtype) for half in table)
         return self._drop(sines, training=training), self._drop(cosines, training=training)
 

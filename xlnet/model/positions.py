@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from xlnet import frameworks
+from xlnet.model.made_once import made_once
 
 
 def distance_table(
@@ -50,15 +51,25 @@ def shift(scores: Any, starts: Any = None, *, keys: Any) -> Any:
 def unshift(scores: Any, starts: Any = None, *, encodings: Any) -> Any:
     """[..., L, keys] -> [..., L, R]: what the gradient of `shift` is: each row from its column on, between zeros."""
     length, keys = ops.shape(scores)[-2:]
-    if starts is None:
-        if not frameworks.is_on_cpu():
-            return _unslid(scores, encodings)
-        starts = length - ops.arange(length, dtype="int32")
+    if starts is None and not frameworks.is_on_cpu():
+        return _unslid(scores, encodings)
     # A gather: the scatter that a framework would derive runs one element at a time. And not the pad, into which XLA
     # puts all that leads to it, the masks of dropout with it, to be computed again for each of R columns.
+    if starts is None:
+        columns, inside = made_once(_columns_of_all, length, keys, encodings)
+    else:
+        columns, inside = _columns_back(starts, keys, encodings)
+    return ops.where(inside, _gather(scores, columns), 0)
+
+
+def _columns_of_all(length: Any, keys: Any, encodings: Any) -> tuple[Any, Any]:
+    return _columns_back(length - ops.arange(length, dtype="int32"), keys, encodings)
+
+
+def _columns_back(starts: Any, keys: Any, encodings: Any) -> tuple[Any, Any]:
+    """int [..., R]: of which of so many keys each encoding is the distance; bool [..., R]: whether of any."""
     back = ops.arange(encodings, dtype="int32") - starts[..., None]
-    inside = ops.logical_and(back >= 0, back < keys)
-    return ops.where(inside, _gather(scores, ops.clip(back, 0, keys - 1)), 0)
+    return ops.clip(back, 0, keys - 1), ops.logical_and(back >= 0, back < keys)
 
 
 def _slid(scores: Any, keys: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,17 +41,17 @@ class BestWeights:
         for line in self.ranked()[: self.count]:
             self._read(line["step"])  # what is damaged is told before the training, not after it
 
-    def measure(self) -> Line:
-        """The metrics of the weights as they are."""
+    def measure(self, *, report: Callable[[int], Any] | None = None) -> Line:
+        """The metrics of the weights as they are; `report` as of `Predictor.outputs`."""
         predictor, features = self.predictor, self.features
-        outputs = predictor.outputs(features.inputs, batch_size=self.batch_size)
+        outputs = predictor.outputs(features.inputs, batch_size=self.batch_size, report=report)
         found = predictor.task.measure(self.dev, features, outputs)
         values = {"loss": found["loss"], **found["metrics"]}
         return {f"dev_{name}": value for name, value in values.items() if value is not None}
 
-    def evaluate(self, step: int, *, epoch: int) -> Line:
+    def evaluate(self, step: int, *, epoch: int, report: Callable[[int], Any] | None = None) -> Line:
         """Measure after a step; the weights are written down if they are among the best."""
-        line = {"step": step, "epoch": epoch} | self.measure()
+        line = {"step": step, "epoch": epoch} | self.measure(report=report)
         self.evaluations.append(line)
         if line in self.ranked()[: self.count]:
             arrays = {name: np.asarray(ops.convert_to_numpy(weight)) for name, weight in self._weights().items()}

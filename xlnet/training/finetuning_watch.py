@@ -1,7 +1,7 @@
 """What happens between the steps of fine-tuning: metrics, measuring, checkpoints, and the end that comes early."""
 
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 
@@ -20,6 +20,10 @@ from xlnet.training.stopping import StoppedError
 SHOWN = ("dev_loss", "dev_accuracy", "dev_pearson", "dev_f1")  # of the best evaluation, in the progress line
 TOLD = ("loss", "examples_per_second", "skipped", "overflows", "loss_scale")  # in the summary, as they were last
 LINES = 200  # of metrics in a run, at most; every one waits for the step
+
+
+class _GivenUpError(Exception):
+    """Measuring that ended before its end."""
 
 
 class Watch(keras.callbacks.Callback):
@@ -51,13 +55,15 @@ class Watch(keras.callbacks.Callback):
         self.timed_steps, self.timed_seconds = 0, 0.0  # without the first step, which compiles
 
     def stop(self) -> None:
-        """Ask for a checkpoint after the step that runs; may be called from a signal handler."""
+        """Ask to save and leave, after the step that runs or in the middle of measuring; from a signal handler, too."""
         self.is_asked_to_stop = True
 
     def train(self) -> None:
         """Train to the last step, or until nothing gets better. Raises StoppedError when asked to stop, all saved."""
         if self.progress is not None:
             self.progress.update(self.step)
+        if self.step and self._is_due(self.evaluation_interval) and not self._evaluate():
+            self._leave()  # it was stopped while it measured, and is stopped again
         if not self.is_over:
             self.trainer.fit(
                 self.rows.batches(self.step, self.rows.steps),
@@ -83,10 +89,8 @@ class Watch(keras.callbacks.Callback):
         if batch == 0:  # it was compiled
             allocation.give_back()
             self._start_clock()
-        is_last = self.step == self.rows.steps
-        is_logged, is_measured, is_saved = (
-            is_last or self.step % interval == 0
-            for interval in (self.log_interval, self.evaluation_interval, self.checkpoint_interval)
+        is_logged, is_measured, is_saved = map(
+            self._is_due, (self.log_interval, self.evaluation_interval, self.checkpoint_interval)
         )
         if not (is_logged or is_measured or is_saved or self.is_asked_to_stop):
             return
@@ -96,14 +100,19 @@ class Watch(keras.callbacks.Callback):
         self._stop_clock()
         if is_logged:
             self._write()
-        if is_measured:
-            self._evaluate()
+        is_complete = not is_measured or self._evaluate()
         if is_saved or self.is_over or self.is_asked_to_stop:
             self._save()
-        if self.is_asked_to_stop and not self.is_over:
-            raise StoppedError(f"stopped at step {self.step} of {self.rows.steps}, saved; the same command goes on")
+        if self.is_asked_to_stop and not (self.is_over and is_complete):
+            self._leave()
         self.trainer.stop_training = self.is_over
         self._start_clock()
+
+    def _is_due(self, interval: int) -> bool:
+        return self.step == self.rows.steps or self.step % interval == 0
+
+    def _leave(self) -> NoReturn:
+        raise StoppedError(f"stopped at step {self.step} of {self.rows.steps}, saved; the same command goes on")
 
     def _start_clock(self) -> None:
         self.steps_before, self.started = self.step, time.monotonic()
@@ -138,10 +147,20 @@ class Watch(keras.callbacks.Callback):
         """Rows a second in this life of the run; 0 while there is only the step that compiles."""
         return round(self.timed_steps * self.rows.plan.size / max(self.timed_seconds, 1e-9), 1)
 
-    def _evaluate(self) -> None:
-        if self.best is not None:
-            line = self.best.evaluate(self.step, epoch=self.epoch)
-            self.log.write(self.step, {name: value for name, value in line.items() if name != "step"})
+    def _evaluate(self) -> bool:
+        """Measure what is not measured yet -> whether that was done: asked to stop, a run measures when it goes on."""
+        if self.best is None or any(line["step"] == self.step for line in self.best.evaluations):
+            return True
+        try:
+            line = self.best.evaluate(self.step, epoch=self.epoch, report=self._give_up)
+        except _GivenUpError:
+            return False
+        self.log.write(self.step, {name: value for name, value in line.items() if name != "step"})
+        return True
+
+    def _give_up(self, _: int) -> None:
+        if self.is_asked_to_stop:
+            raise _GivenUpError
 
     def _save(self) -> None:
         self.log.flush()  # first: a run that goes on looks up in its lines which weights were best
