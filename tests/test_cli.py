@@ -304,7 +304,9 @@ def test_attention_that_an_objective_cannot_have_is_refused_where_it_is_said(tmp
         assert "none" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", ["inspect {}", "inspect {} --records 2"])
+@pytest.mark.parametrize(
+    "words", ["inspect {}", "inspect {} --records 2", "", "--help", "pretrain --help", "--version"]
+)
 def test_a_full_standard_output_is_one_line(small_data, words):
     command = f"{sys.executable} -m xlnet.cli {words.format(small_data)} >/dev/full"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)

@@ -25,6 +25,11 @@ class Parser(argparse.ArgumentParser):
         print(f"error: {message} (see {self.prog} --help)", file=sys.stderr)
         raise SystemExit(2)
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Of help and version; argparse passes over what cannot be written."""
+        if message:
+            print(message, end="", file=file or sys.stderr, flush=True)
+
     def parse_strictly(self, arguments: list[str]) -> argparse.Namespace:
         """As `parse_args`, with a suggestion for a misspelt flag."""
         parsed, unknown = self.parse_known_args(arguments)
