@@ -12,12 +12,10 @@ words, of causal ones over every next piece. The two do not compare, the accurac
 
 import argparse
 import glob
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.chain import SEEDS, median, table, xlnet
-from xlnet.training.finetuning_seeds import spread
+from experiments.chain import SEEDS, median_of, table, xlnet
 
 CONFIG = Path(__file__).with_name("objectives.yaml")
 
@@ -65,7 +63,13 @@ def main() -> None:
 
 def _row(variant: Variant | None, parsed: argparse.Namespace) -> list[str]:
     if variant is None:  # from scratch
-        return ["from scratch", "", "", "", _shown([_accuracy(parsed, "from-scratch", seed) for seed in range(SEEDS)])]
+        return [
+            "from scratch",
+            "",
+            "",
+            "",
+            median_of([_accuracy(parsed, "from-scratch", seed) for seed in range(SEEDS)]),
+        ]
     data = _data(parsed, variant.corpus, "train")
     seconds, losses, accuracies = [], [], []
     for seed in range(SEEDS):
@@ -75,12 +79,8 @@ def _row(variant: Variant | None, parsed: argparse.Namespace) -> list[str]:
         seconds.append(xlnet("pretrain", *flags, result=run / "summary.json")["seconds"])
         losses.append(_held_out_loss(parsed, name))
         accuracies.append(_accuracy(parsed, name, seed, init=run / "model"))
-    columns = ["", _shown(losses)] if variant.is_causal else [_shown(losses), ""]
-    return [variant.name, f"{sum(seconds):.0f}", *columns, _shown(accuracies)]
-
-
-def _shown(values: Sequence[float]) -> str:
-    return median(spread(values))
+    columns = ["", median_of(losses)] if variant.is_causal else [median_of(losses), ""]
+    return [variant.name, f"{sum(seconds):.0f}", *columns, median_of(accuracies)]
 
 
 def _data(parsed: argparse.Namespace, corpus: tuple[str, ...], part: str) -> Path:

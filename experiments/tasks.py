@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.chain import SEEDS, median, table, xlnet
+from experiments.chain import SEEDS, median, median_of, table, xlnet
 
 CONFIG = Path(__file__).with_name("tasks.yaml")
 PEER = Path(__file__).with_name("hugging_face.py")
@@ -108,9 +108,7 @@ def row(task: Measured, files: Path, model: Path, parsed: argparse.Namespace) ->
     scratch, started = (_spread(task, files, model, parsed.output, start) for start in ("from-scratch", "pretrained"))
     peer = ""
     if parsed.peer_python:
-        from xlnet.training.finetuning_seeds import spread
-
-        peer = median(spread([_peer(task, files, model, parsed, seed) for seed in range(SEEDS)]))
+        peer = median_of([_peer(task, files, model, parsed, seed) for seed in range(SEEDS)])
     return [task.name, task.metric, median(scratch), median(started), peer]
 
 
