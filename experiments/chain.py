@@ -1,12 +1,13 @@
 """`xlnet` verbs one after the other, skipped where they are finished, and tables of what they measured."""
 
 import json
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from xlnet.tasks.metrics import spread
 
 SEEDS = 3
 
@@ -21,13 +22,13 @@ def xlnet(*words: object, result: Path) -> dict[str, Any]:
 
 
 def median(spread: dict[str, float]) -> str:
-    """The median, with the lowest and the highest; see `xlnet.training.finetuning_seeds.spread`."""
+    """The median, with the lowest and the highest; see `xlnet.tasks.metrics.spread`."""
     return "{median:.3f} ({lowest:.3f} to {highest:.3f})".format(**spread)
 
 
 def median_of(values: Sequence[float]) -> str:
     """As `median`, of single figures."""
-    return median({"median": statistics.median(values), "lowest": min(values), "highest": max(values)})
+    return median(spread(values))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

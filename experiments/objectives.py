@@ -63,13 +63,8 @@ def main() -> None:
 
 def _row(variant: Variant | None, parsed: argparse.Namespace) -> list[str]:
     if variant is None:  # from scratch
-        return [
-            "from scratch",
-            "",
-            "",
-            "",
-            median_of([_accuracy(parsed, "from-scratch", seed) for seed in range(SEEDS)]),
-        ]
+        accuracies = [_accuracy(parsed, "from-scratch", seed) for seed in range(SEEDS)]
+        return ["from scratch", "", "", "", median_of(accuracies)]
     data = _data(parsed, variant.corpus, "train")
     seconds, losses, accuracies = [], [], []
     for seed in range(SEEDS):

@@ -4,7 +4,8 @@
 """
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,3 +91,13 @@ def _correlation(kind: Any, truth: NDArray[np.floating], predicted: NDArray[np.f
         return None
     found = float(kind(truth, predicted).statistic)
     return found if np.isfinite(found) else None
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Of one figure of several runs: median, lowest, highest, standard deviation (of a sample; 0 of one value)."""
+    return {
+        "median": statistics.median(values),
+        "lowest": min(values),
+        "highest": max(values),
+        "deviation": statistics.stdev(values) if len(values) > 1 else 0.0,
+    }

@@ -3,7 +3,6 @@
 Source: Devlin et al. 2019 and Yang et al. 2019 report the best or the median of several runs.
 """
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ import keras
 
 from xlnet import storage
 from xlnet.errors import UserError, require
-from xlnet.tasks.metrics import score
+from xlnet.tasks.metrics import score, spread
 from xlnet.tasks.task import checksum
 from xlnet.training import run_identity
 from xlnet.training.finetuning import finetune, fixed_by
@@ -84,16 +83,6 @@ def _best(runs: Sequence[dict[str, Any]]) -> int:
         return score(runs[place]["best_metric"], values), score("loss", values)
 
     return max(range(len(runs)), key=key)
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, lowest, highest and standard deviation (of a sample; 0 of one value)."""
-    return {
-        "median": statistics.median(values),
-        "lowest": min(values),
-        "highest": max(values),
-        "deviation": statistics.stdev(values) if len(values) > 1 else 0.0,
-    }
 
 
 def _is_number(value: Any) -> bool:
