@@ -185,7 +185,7 @@ def test_eight_devices_of_jax_train_as_one_device_does(data, held_out, start, al
 
 
 @pytest.mark.slow
-def test_two_processes_of_jax_train_as_one_device_does_each_on_its_own_shards(data, start, alone, tmp_path):
+def test_two_processes_of_jax_train_as_one_device_does_each_on_its_own_shards(data, held_out, start, alone, tmp_path):
     (port,) = free_ports(1)
     together = {
         "KERAS_BACKEND": "jax",
@@ -195,7 +195,13 @@ def test_two_processes_of_jax_train_as_one_device_does_each_on_its_own_shards(da
     folders = folders_of_hosts(data, tmp_path, hosts=2)
     processes = [
         begin(
-            folder, None, start, tmp_path / "run", devices="cpu:2", KERAS_DISTRIBUTION_PROCESS_ID=str(host), **together
+            folder,
+            held_out,
+            start,
+            tmp_path / "run",
+            devices="cpu:2",
+            KERAS_DISTRIBUTION_PROCESS_ID=str(host),
+            **together,
         )
         for host, folder in enumerate(folders)
     ]
@@ -218,6 +224,41 @@ def test_two_workers_of_tensorflow_train_as_one_device_does_each_on_its_own_shar
     told = finish(*processes)
     assert ["pretrained" in out for out in told] == [True, False], "only the chief tells"
     assert_alike(tmp_path / "run", alone, within=1e-5)
+
+
+MANY_PROGRAMS = """
+import numpy as np
+from xlnet.training.devices import Wanted
+from xlnet.training.mesh import take
+
+take(Wanted("cpu", count=8))
+import jax
+
+mesh = jax.make_mesh((8,), ("rows",))
+rows = jax.sharding.PartitionSpec("rows")
+
+def of_one_device(x):
+    for _ in range(6):
+        x = jax.numpy.tanh(x @ jax.numpy.ones((64, 64)))
+        x += jax.lax.all_gather(x, "rows").sum()
+    return x
+
+program = jax.jit(jax.shard_map(of_one_device, mesh=mesh, in_specs=rows, out_specs=rows))
+values = jax.device_put(np.ones((1024, 64), "float32"), jax.sharding.NamedSharding(mesh, rows))
+for _ in range(3):
+    print(len(jax.block_until_ready([program(values) for _ in range(200)])))
+"""
+
+
+@pytest.mark.slow
+def test_a_long_queue_of_programs_does_not_lock_up_jax_on_cpus():
+    gives_up = "--xla_cpu_collective_call_warn_stuck_timeout_seconds=20 "
+    gives_up += "--xla_cpu_collective_call_terminate_timeout_seconds=20"
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path), "XLA_FLAGS": gives_up}
+    command = [sys.executable, "-c", MANY_PROGRAMS]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert ended.stdout.split() == ["200"] * 3
 
 
 def test_devices_are_named():

@@ -95,6 +95,27 @@ def across(find: Callable[..., Any], *, seeds: list[bool]) -> Callable[..., Any]
     )
 
 
+def measured_across(find: Callable[..., Any]) -> Callable[..., Any]:
+    """As `across`, of what takes batch, memories, weights, others, and gives sums and memories."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return find
+    axis = distribution.batch_dim_name
+    rows, everywhere = jax.sharding.PartitionSpec(axis), jax.sharding.PartitionSpec()
+
+    def local(batch: Any, memories: Any, weights: Any, others: Any) -> Any:
+        sums, new = find(batch, memories, weights, others)
+        return jax.lax.psum(sums, axis), new
+
+    return jax.shard_map(
+        local,
+        mesh=distribution.device_mesh.backend_mesh,
+        in_specs=(rows, rows, everywhere, everywhere),
+        out_specs=(everywhere, rows),
+        check_vma=False,
+    )
+
+
 def take(wanted: Wanted) -> Devices:
     """See `devices.take`."""
     try:
@@ -102,6 +123,7 @@ def take(wanted: Wanted) -> Devices:
             jax.config.update("jax_platforms", "cpu")
             if wanted.count > 1:
                 jax.config.update("jax_num_cpu_devices", wanted.count)
+                _make_room_for_threads(wanted.count)
         _join(wanted)
         devices = _find(wanted)
     except RuntimeError as error:  # of JAX, that it has begun already, or that no other host has answered
@@ -110,6 +132,15 @@ def take(wanted: Wanted) -> Devices:
         jax.config.update("jax_default_device", devices[0])
         return Devices()
     return Mesh(devices)
+
+
+def _make_room_for_threads(devices: int) -> None:
+    """A device's program holds a thread while it waits for the others', and so does the one behind it in a full queue.
+
+    XLA has as many threads as devices, or cores. Once 32 programs are ahead (a long measurement, whose results nobody
+    reads meanwhile) all threads wait for each other; after a minute XLA ends the process.
+    """
+    os.environ.setdefault("PJRT_NPROC", str(2 * devices + len(os.sched_getaffinity(0))))
 
 
 def _join(wanted: Wanted) -> None:

@@ -57,11 +57,11 @@ class Pretrainer(keras.Model):
         self.built = True  # all weights exist: nothing need be run to make them
 
     def call(self, batch: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Losses of the targets, which of them count, and the targets; memories are carried over to the next batch."""
+        """Losses [B, T] of the targets, and which of them count; memories are carried over to the next batch."""
         losses, counts, new = self.row_losses(batch, self.carried(batch), training=training)
         for memory, value in zip(self.memories, new, strict=True):
             memory.assign(value)
-        return {"losses": losses, "counts": counts, "targets": self.objective.targets(batch)[0]}
+        return {"losses": losses, "counts": counts}
 
     def row_losses(
         self, batch: dict[str, Any], memories: list[Any] | None, *, training: bool
@@ -83,46 +83,18 @@ class Pretrainer(keras.Model):
         keeps = 1.0 - ops.cast(batch["reset"], "float32")[:, None, None]
         return [memory * ops.cast(keeps, memory.dtype) for memory in self.memories]
 
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The mean loss of the batch's targets, in nats."""
-        total = ops.sum(y_pred["losses"] * y_pred["counts"])
-        count = ops.sum(y_pred["counts"])
-        if keras.backend.backend() == "tensorflow":
-            from xlnet.training import replicas
-
-            total, count = replicas.across([total, count])
-        loss = total / ops.maximum(count, 1.0)
-        self.target_loss.update_state(loss, sample_weight=count)
-        return loss
-
     def train_step(self, *given: Any) -> Any:
         """One step of `fit`; see `training.steps`."""
         *state, data = given
         batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return steps.of_backend()(self, *state, batch)
 
-    def test_step(self, *given: Any) -> Any:
-        """One step of `evaluate`."""
-        if keras.backend.backend() != "tensorflow":
-            return super().test_step(*given)
-        from xlnet.training import replicas
-
-        batch, _, _ = keras.utils.unpack_x_y_sample_weight(given[0])
-        found = replicas.compiled(self)(lambda batch: self(batch, training=False))(batch)
-        self.compute_loss(batch, y_pred=found, training=False)
-        return self.get_metrics_result()
-
     def make_train_function(self, force: bool = False) -> Any:
-        """What Keras calls for each step; its own knows nothing of steps that are compiled part by part."""
-        return self._make_function_of("train", force=force)
+        """See `make_function_of`."""
+        return self.make_function_of("train", force=force)
 
-    def make_test_function(self, force: bool = False) -> Any:
-        """As `make_train_function`."""
-        return self._make_function_of("test", force=force)
-
-    def _make_function_of(self, kind: str, *, force: bool) -> Any:
+    def make_function_of(self, kind: str, *, force: bool) -> Any:
+        """What Keras calls for each step to "train" or "test"; its own knows nothing of steps compiled part by part."""
         if keras.backend.backend() == "tensorflow":
             from xlnet.training import replicas
 

@@ -9,10 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import keras
-
 from xlnet import frameworks, storage
-from xlnet.errors import UserError
 from xlnet.model import flops
 from xlnet.model.config import ModelConfig
 from xlnet.training import hardware, objectives, pretraining_output, run_identity
@@ -72,7 +69,11 @@ def _pretrain(
     config = dataclasses.replace(config, vocab_size=train.manifest.vocabulary["size"])
     fixed = run_identity.fixed_by(settings, config=config, data=train, init=init)
     trainer = build_trainer(settings, config=config, corpus=train.corpus, devices=devices, init=init)
-    held_out = None if validation is None else _held_out(validation, trainer, data=train, devices=devices)
+    held_out = None
+    if validation is not None:
+        held_out = HeldOut(
+            validation, trainer=trainer, manifest=train.manifest, devices=devices, jit_compile=settings.jit_compile
+        )
     keep = Keep(settings.keep_checkpoints, every=settings.keep_interval)
     checkpoints = RunCheckpoints(output, trainer=trainer, keep=keep, fixed=fixed, devices=devices)
     start = checkpoints.restore()
@@ -134,18 +135,3 @@ def _peak(settings: PretrainingSettings) -> Callable[[], float] | None:
     if settings.peak_teraflops:
         return lambda: settings.peak_teraflops * 1e12
     return hardware.float32_peak if settings.jit_compile and frameworks.is_on_cpu() else None
-
-
-def _held_out(folder: str, trainer: Any, *, data: TrainingData, devices: Devices) -> HeldOut:
-    if devices.hosts > 1 and keras.backend.backend() == "jax":
-        raise UserError(
-            f"validation is {folder!r}; on many hosts JAX trains without: leave --validation out, "
-            "and measure the model with `xlnet evaluate`"
-        )
-    return HeldOut(
-        folder,
-        trainer=trainer,
-        manifest=data.manifest,
-        devices=devices,
-        jit_compile=data.settings.jit_compile,
-    )

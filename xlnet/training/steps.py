@@ -1,5 +1,7 @@
 """One step of pretraining: gradients of a batch, at once or in parts, an update, memories; on TensorFlow and on JAX.
 
+And one of measuring, of a model that is not trained.
+
 Each of many devices finds the gradients of its own rows, and they are summed: see `training.replicas` for TensorFlow,
 `training.mesh` for JAX.
 
@@ -22,6 +24,11 @@ from xlnet.training.devices import SEED
 def of_backend() -> Callable[..., Any]:
     """The step for the running backend, as Keras wants `train_step` to be."""
     return jax_step if keras.backend.backend() == "jax" else tensorflow_step
+
+
+def measuring_of_backend() -> Callable[..., Any]:
+    """As `of_backend`, of what is only measured: Keras' `test_step`."""
+    return jax_measuring if keras.backend.backend() == "jax" else tensorflow_measuring
 
 
 def tensorflow_step(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
@@ -137,6 +144,44 @@ def _jax_in_parts(
     start = (ops.zeros(()), [ops.zeros_like(weight) for weight in weights], others)
     (loss, grads, others), new = jax.lax.scan(part, start, (_split(model, whole), remembered))
     return loss, grads, [ops.reshape(value, (-1, *value.shape[2:])) for value in new], others
+
+
+def tensorflow_measuring(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
+    """Measure a batch -> what Keras logs."""
+    from xlnet.training import replicas
+
+    def find(batch: dict[str, Any]) -> list[Any]:
+        losses, counts, new = model.row_losses(batch, model.carried(batch), training=False)
+        for memory, value in zip(model.memories, new, strict=True):
+            memory.assign(value)
+        return model.sums(batch, losses, counts)
+
+    model.measure(replicas.across(replicas.compiled(model)(find)(batch)))
+    return model.get_metrics_result()
+
+
+def jax_measuring(model: Any, state: Any, batch: dict[str, Any]) -> Any:
+    """Measure a batch -> what Keras logs, and the new state: of weights, other variables, metrics."""
+    from xlnet.training import mesh
+
+    weights, others, measured = state
+    rest, values = _rest(model), dict(zip(map(id, model.non_trainable_variables), others, strict=True))
+
+    def find(batch: dict[str, Any], memories: list[Any], weights: Any, others: Any) -> Any:
+        known = [*zip(model.trainable_variables, weights, strict=True), *zip(rest, others, strict=True)]
+        with keras.StatelessScope(state_mapping=known):
+            losses, counts, new = model.row_losses(batch, memories or None, training=False)
+            return model.sums(batch, losses, counts), new
+
+    with keras.StatelessScope(state_mapping=list(zip(model.non_trainable_variables, others, strict=True))):
+        memories = model.carried(batch) or []
+    sums, new = mesh.measured_across(find)(batch, memories, weights, [values[id(variable)] for variable in rest])
+    values |= zip(map(id, model.memories), new, strict=True)
+    others = [values[id(variable)] for variable in model.non_trainable_variables]
+    with keras.StatelessScope(state_mapping=list(zip(model.metrics_variables, measured, strict=True))) as scope:
+        model.measure(sums)
+        logs = model.get_metrics_result()
+    return logs, (weights, others, _values(scope, model.metrics_variables, measured))
 
 
 def _rest(model: Any) -> list[Any]:
