@@ -57,11 +57,11 @@ class Pretrainer(keras.Model):
         self.built = True  # all weights exist: nothing need be run to make them
 
     def call(self, batch: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Losses [B, T] of the targets, and which of them count; memories are carried over to the next batch."""
+        """Losses of the targets, which of them count, and the targets; memories are carried over to the next batch."""
         losses, counts, new = self.row_losses(batch, self.carried(batch), training=training)
         for memory, value in zip(self.memories, new, strict=True):
             memory.assign(value)
-        return {"losses": losses, "counts": counts}
+        return {"losses": losses, "counts": counts, "targets": self.objective.targets(batch)[0]}
 
     def row_losses(
         self, batch: dict[str, Any], memories: list[Any] | None, *, training: bool
