@@ -39,7 +39,7 @@ def runs(options: Any) -> dict[str, Callable[[], Any]]:
     inputs = [batch[name] for name in ("pieces", "segments", "order", "is_target", "memories")]
     if sizes.precision != "float32":
         inputs[-1] = inputs[-1].astype(backbone.compute_dtype)  # as training keeps them
-    inputs = [ops.convert_to_tensor(value) for value in inputs]
+    inputs = [ops.copy(value) for value in inputs]  # TensorFlow holds an array that it converts twice
     del batch  # nor does training hold them twice
     step, once, multiply = compile_step(
         loss,
@@ -124,7 +124,7 @@ def tensorflow_step(loss: Any, logits: Any, product: Any, weights: Any, _: Any) 
 
     variables = [weight.value for weight in weights]
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def compiled(*inputs: Any) -> Any:
         with tf.GradientTape() as tape:
             value, remembered = loss(*inputs)
