@@ -1,4 +1,5 @@
 import json
+import math
 
 import keras
 import numpy as np
@@ -102,3 +103,28 @@ def test_schedule_equals_the_recorded_curves(golden):
 def test_a_wrong_setting_is_named_with_what_was_found():
     with pytest.raises(UserError, match="decay is 'linear', wanted is one of polynomial, cosine"):
         OptimizerSettings(decay="linear")
+
+
+def test_adamw_is_that_of_keras_bit_for_bit():
+    random = np.random.default_rng(0)
+    shapes = {name: (3, 1 + place) for place, name in enumerate([*NAMES, "transformer.layer_0.LayerNorm.beta"])}
+    gradients = [{name: random.standard_normal(shape) for name, shape in shapes.items()} for _ in range(6)]
+    begun = {name: random.standard_normal(shape).astype("float32") for name, shape in shapes.items()}
+    wanted = OptimizerSettings(learning_rate=0.01, warmup_steps=2, weight_decay=0.1, clip_norm=math.inf)
+
+    def after(make) -> dict[str, np.ndarray]:
+        variables = [keras.Variable(value, name=name) for name, value in begun.items()]
+        optimizer = make(variables)
+        for each in gradients:
+            optimizer.apply([ops.cast(each[name], "float32") for name in shapes], variables)
+        return {variable.name: variable.numpy() for variable in variables}
+
+    def of_keras(variables):
+        rates = WarmupDecay(0.01, steps=20, warmup_steps=2, decay=wanted.decay, end_rate=wanted.end_rate)
+        optimizer = keras.optimizers.AdamW(learning_rate=rates, epsilon=wanted.epsilon, weight_decay=0.1)
+        optimizer.exclude_from_weight_decay(var_names=[name for name in shapes if not is_decayed(name)])
+        return optimizer
+
+    ours = after(lambda variables: build(wanted, steps=20, variables=variables))
+    for name, value in after(of_keras).items():
+        np.testing.assert_array_equal(ours[name], value)

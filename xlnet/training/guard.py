@@ -102,7 +102,8 @@ class Guarded:
         clip = self.care.clip_norm
         factor = 1.0 if math.isinf(clip) else clip / ops.maximum(norm, clip)
         scales = self.layer_scales if self.care.scales_gradients else [1.0] * len(grads)
-        return [grad * ops.cast(factor * scale, grad.dtype) for grad, scale in zip(grads, scales, strict=True)]
+        factors = {scale: ops.convert_to_tensor(factor * scale, "float32") for scale in set(scales)}
+        return [grad * ops.cast(factors[scale], grad.dtype) for grad, scale in zip(grads, scales, strict=True)]
 
     def _judge(self, norm: Any, loss: Any) -> Any:
         is_finite = ops.isfinite(norm)

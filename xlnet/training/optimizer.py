@@ -61,15 +61,33 @@ class AdamW(Guarded, keras.optimizers.AdamW):
     def _apply_weight_decay(self, variables: list[Any]) -> None:
         """Done with the update of each variable, where its rate is at hand."""
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One variable's update."""
-        index = self._get_variable_index(variable)
-        if not self.care.scales_gradients and self.layer_scales[index] != 1.0:
-            learning_rate = learning_rate * self.layer_scales[index]
-        if self._decayed[index]:
-            rate, decay = (ops.cast(value, variable.dtype) for value in (learning_rate, self.weight_decay))
-            self.assign_sub(variable, ops.convert_to_tensor(variable) * decay * rate)
-        super().update_step(gradient, variable, learning_rate)
+    def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
+        """The update that Keras has for each variable; what is the same for many of them is computed once.
+
+        Of 160 variables, each by itself, it was a third of all operations that are traced for a step.
+        """
+        taken = ops.cast(self.iterations + 1, "float32")
+        forgotten, forgotten_squares = (
+            1 - ops.power(beta, taken) for beta in map(_constant, (self.beta_1, self.beta_2))
+        )
+        fresh, fresh_squares = _constant(1 - self.beta_1), _constant(1 - self.beta_2)
+        decay, epsilon = _constant(self.weight_decay or 0.0), _constant(self.epsilon)
+        scales = [1.0] * len(self.layer_scales) if self.care.scales_gradients else self.layer_scales
+        rates = {scale: learning_rate if scale == 1.0 else learning_rate * scale for scale in set(scales)}
+        lengths = {scale: rate * ops.sqrt(forgotten_squares) / forgotten for scale, rate in rates.items()}
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            index = self._get_variable_index(variable)
+            mean, square, scale = self._momentums[index], self._velocities[index], scales[index]
+            if self._decayed[index]:
+                self.assign_sub(variable, ops.convert_to_tensor(variable) * decay * rates[scale])
+            self.assign_add(mean, (gradient - ops.convert_to_tensor(mean)) * fresh)
+            self.assign_add(square, (ops.square(gradient) - ops.convert_to_tensor(square)) * fresh_squares)
+            moved = ops.convert_to_tensor(mean) * lengths[scale]
+            self.assign_sub(variable, moved / (ops.sqrt(ops.convert_to_tensor(square)) + epsilon))
+
+
+def _constant(value: float) -> Any:
+    return ops.convert_to_tensor(value, "float32")
 
 
 class ReferenceAdamW(Guarded, keras.optimizers.Optimizer):
