@@ -52,7 +52,9 @@ class Guarded:
     def build(self, variables: list[Any]) -> None:
         """Make the variables of the update and of the guard."""
         super().build(variables)  # type: ignore[misc]
-        self.layer_scales = layer_scales([variable.path for variable in variables], decay=self.care.layer_decay)
+        scales = layer_scales([variable.path for variable in variables], decay=self.care.layer_decay)
+        ones = [1.0] * len(scales)
+        self.gradient_scales, self.rate_scales = (scales, ones) if self.care.scales_gradients else (ones, scales)
         self.gradient_norm = self._scalar("gradient_norm", "float32")
         if self.care.most_skipped is not None:
             self.skipped = self._scalar("skipped", "int32")
@@ -101,9 +103,9 @@ class Guarded:
     def _scaled(self, grads: list[Any], norm: Any) -> list[Any]:
         clip = self.care.clip_norm
         factor = 1.0 if math.isinf(clip) else clip / ops.maximum(norm, clip)
-        scales = self.layer_scales if self.care.scales_gradients else [1.0] * len(grads)
-        factors = {scale: ops.convert_to_tensor(factor * scale, "float32") for scale in set(scales)}
-        return [grad * ops.cast(factors[scale], grad.dtype) for grad, scale in zip(grads, scales, strict=True)]
+        factors = {scale: ops.convert_to_tensor(factor * scale, "float32") for scale in set(self.gradient_scales)}
+        scaled = zip(grads, self.gradient_scales, strict=True)
+        return [grad * ops.cast(factors[scale], grad.dtype) for grad, scale in scaled]
 
     def _judge(self, norm: Any, loss: Any) -> Any:
         is_finite = ops.isfinite(norm)

@@ -64,10 +64,10 @@ class _Gathered:
 
 
 def across(find: Callable[..., Any], *, seeds: list[bool]) -> Callable[..., Any]:
-    """What finds loss and gradients of some rows, run by each device on its own; sums of both. For the step.
+    """What finds sums over some rows, run by each device on its own; the sums over all rows. For `training.steps`.
 
-    It takes batch, memories, total, scale, weights, others, and gives loss, gradients, memories, others; `seeds`: which
-    of the others are states of random generators, from which devices draw apart.
+    It takes batch, memories, what all devices know, other variables, and gives sums, memories, other variables;
+    `seeds`: which of the others are states of random generators, from which devices draw apart.
     """
     distribution = keras.distribution.distribution()
     if distribution is None:
@@ -82,36 +82,15 @@ def across(find: Callable[..., Any], *, seeds: list[bool]) -> Callable[..., Any]
             value + step * np.uint32(way % 2**32) if seed else value for value, seed in zip(others, seeds, strict=True)
         ]
 
-    def local(batch: Any, memories: Any, total: Any, scale: Any, weights: Any, others: Any) -> Any:
-        loss, grads, new, others = find(batch, memories, total, scale, weights, moved(others, 1))
-        return *jax.lax.psum((loss, grads), axis), new, moved(others, -1)
-
-    return jax.shard_map(
-        local,
-        mesh=distribution.device_mesh.backend_mesh,
-        in_specs=(rows, rows, everywhere, everywhere, everywhere, everywhere),
-        out_specs=(everywhere, everywhere, rows, everywhere),
-        check_vma=False,
-    )
-
-
-def measured_across(find: Callable[..., Any]) -> Callable[..., Any]:
-    """As `across`, of what takes batch, memories, weights, others, and gives sums and memories."""
-    distribution = keras.distribution.distribution()
-    if distribution is None:
-        return find
-    axis = distribution.batch_dim_name
-    rows, everywhere = jax.sharding.PartitionSpec(axis), jax.sharding.PartitionSpec()
-
-    def local(batch: Any, memories: Any, weights: Any, others: Any) -> Any:
-        sums, new = find(batch, memories, weights, others)
-        return jax.lax.psum(sums, axis), new
+    def local(batch: Any, memories: Any, known: Any, others: Any) -> Any:
+        sums, new, others = find(batch, memories, known, moved(others, 1))
+        return jax.lax.psum(sums, axis), new, moved(others, -1)
 
     return jax.shard_map(
         local,
         mesh=distribution.device_mesh.backend_mesh,
         in_specs=(rows, rows, everywhere, everywhere),
-        out_specs=(everywhere, rows),
+        out_specs=(everywhere, rows, everywhere),
         check_vma=False,
     )
 

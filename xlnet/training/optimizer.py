@@ -72,12 +72,11 @@ class AdamW(Guarded, keras.optimizers.AdamW):
         )
         fresh, fresh_squares = _constant(1 - self.beta_1), _constant(1 - self.beta_2)
         decay, epsilon = _constant(self.weight_decay or 0.0), _constant(self.epsilon)
-        scales = [1.0] * len(self.layer_scales) if self.care.scales_gradients else self.layer_scales
-        rates = {scale: learning_rate if scale == 1.0 else learning_rate * scale for scale in set(scales)}
+        rates = {scale: learning_rate if scale == 1.0 else learning_rate * scale for scale in set(self.rate_scales)}
         lengths = {scale: rate * ops.sqrt(forgotten_squares) / forgotten for scale, rate in rates.items()}
         for gradient, variable in zip(grads, trainable_variables, strict=True):
             index = self._get_variable_index(variable)
-            mean, square, scale = self._momentums[index], self._velocities[index], scales[index]
+            mean, square, scale = self._momentums[index], self._velocities[index], self.rate_scales[index]
             if self._decayed[index]:
                 self.assign_sub(variable, ops.convert_to_tensor(variable) * decay * rates[scale])
             self.assign_add(mean, (gradient - ops.convert_to_tensor(mean)) * fresh)

@@ -96,9 +96,8 @@ def jax_step(model: Any, state: Any, batch: dict[str, Any]) -> Any:
     gradients = _jax_at_once if model.parts == 1 else _jax_in_parts
     rest, values = _rest(model), dict(zip(map(id, model.non_trainable_variables), others, strict=True))
     found = mesh.across(partial(gradients, model), seeds=[variable.name == SEED for variable in rest])
-    loss, grads, new, changed = found(
-        batch, memories, total, scale, weights, [values[id(variable)] for variable in rest]
-    )
+    kept = [values[id(variable)] for variable in rest]
+    (loss, grads), new, changed = found(batch, memories, (total, scale, weights), kept)
     with keras.StatelessScope(state_mapping=known) as scope:
         is_sound = updates.apply(grads, loss=loss)
     weights, optimized = (
@@ -113,11 +112,11 @@ def jax_step(model: Any, state: Any, batch: dict[str, Any]) -> Any:
     return logs, (weights, others, optimized, _values(scope, model.metrics_variables, measured))
 
 
-def _jax_at_once(
-    model: Any, batch: dict[str, Any], memories: list[Any], total: Any, scale: Any, weights: Any, others: Any
-) -> Any:
-    """-> loss [], gradients, new memories, the other variables."""
+def _jax_at_once(model: Any, batch: dict[str, Any], memories: list[Any], known: Any, others: Any) -> Any:
+    """`known`: targets in all, loss scale, weights -> (loss [], gradients), new memories, the other variables."""
     import jax
+
+    total, scale, weights = known
 
     def scaled_loss(weights: Any) -> Any:
         known = zip(model.trainable_variables, weights, strict=True)
@@ -126,24 +125,23 @@ def _jax_at_once(
         return loss * scale, (loss, new, _values(scope, _rest(model), others))
 
     (_, (loss, new, changed)), grads = jax.value_and_grad(scaled_loss, has_aux=True)(weights)
-    return loss, grads, new, changed
+    return (loss, grads), new, changed
 
 
-def _jax_in_parts(
-    model: Any, whole: dict[str, Any], carried: list[Any], total: Any, scale: Any, weights: Any, others: Any
-) -> Any:
+def _jax_in_parts(model: Any, whole: dict[str, Any], carried: list[Any], known: Any, others: Any) -> Any:
     import jax
 
     def part(carry: Any, rows: Any) -> Any:
         loss, grads, others = carry
         batch, memories = rows
-        found, added, new, others = _jax_at_once(model, batch, memories, total, scale, weights, others)
+        (found, added), new, others = _jax_at_once(model, batch, memories, known, others)
         return (loss + found, [grad + more for grad, more in zip(grads, added, strict=True)], others), new
 
     remembered = list(_split(model, dict(enumerate(carried))).values())
+    *_, weights = known
     start = (ops.zeros(()), [ops.zeros_like(weight) for weight in weights], others)
     (loss, grads, others), new = jax.lax.scan(part, start, (_split(model, whole), remembered))
-    return loss, grads, [ops.reshape(value, (-1, *value.shape[2:])) for value in new], others
+    return (loss, grads), [ops.reshape(value, (-1, *value.shape[2:])) for value in new], others
 
 
 def tensorflow_measuring(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
@@ -151,10 +149,8 @@ def tensorflow_measuring(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
     from xlnet.training import replicas
 
     def find(batch: dict[str, Any]) -> list[Any]:
-        losses, counts, new = model.row_losses(batch, model.carried(batch), training=False)
-        for memory, value in zip(model.memories, new, strict=True):
-            memory.assign(value)
-        return model.sums(batch, losses, counts)
+        found = model(batch)
+        return model.sums(batch, found["losses"], found["counts"])
 
     model.measure(replicas.across(replicas.compiled(model)(find)(batch)))
     return model.get_metrics_result()
@@ -168,14 +164,15 @@ def jax_measuring(model: Any, state: Any, batch: dict[str, Any]) -> Any:
     rest, values = _rest(model), dict(zip(map(id, model.non_trainable_variables), others, strict=True))
 
     def find(batch: dict[str, Any], memories: list[Any], weights: Any, others: Any) -> Any:
-        known = [*zip(model.trainable_variables, weights, strict=True), *zip(rest, others, strict=True)]
-        with keras.StatelessScope(state_mapping=known):
+        known = zip(model.trainable_variables, weights, strict=True)
+        with keras.StatelessScope(state_mapping=[*known, *zip(rest, others, strict=True)]):
             losses, counts, new = model.row_losses(batch, memories or None, training=False)
-            return model.sums(batch, losses, counts), new
+            return model.sums(batch, losses, counts), new, others
 
     with keras.StatelessScope(state_mapping=list(zip(model.non_trainable_variables, others, strict=True))):
         memories = model.carried(batch) or []
-    sums, new = mesh.measured_across(find)(batch, memories, weights, [values[id(variable)] for variable in rest])
+    found = mesh.across(find, seeds=[False] * len(rest))  # nothing is drawn
+    sums, new, _ = found(batch, memories, weights, [values[id(variable)] for variable in rest])
     values |= zip(map(id, model.memories), new, strict=True)
     others = [values[id(variable)] for variable in model.non_trainable_variables]
     with keras.StatelessScope(state_mapping=list(zip(model.metrics_variables, measured, strict=True))) as scope:
