@@ -313,6 +313,22 @@ def test_a_gpu_whose_driver_is_absent_is_one_line_on_jax(small_data, tmp_path):
     assert ended.stderr.startswith("error: devices asks for a GPU")
 
 
+def test_processes_that_are_no_number_are_one_line_on_jax(small_data, tmp_path):
+    environment = os.environ | {
+        "KERAS_BACKEND": "jax",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES": "127.0.0.1:1",
+        "KERAS_DISTRIBUTION_NUM_PROCESSES": "two",
+    }
+    words = ["--data", small_data, "--output", str(tmp_path / "run"), "--batch-size", "4", "--devices", "cpu:2"]
+    command = [sys.executable, "-m", "xlnet.cli", "pretrain", *words]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.splitlines() == [
+        "error: the variables KERAS_DISTRIBUTION_... name no processes (invalid literal for int() with base 10: 'two')"
+    ]
+
+
 def test_a_batch_that_cannot_be_dealt_out_is_refused(small_data):
     from xlnet.training.pretraining_data import TrainingData
 

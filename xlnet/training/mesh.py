@@ -125,7 +125,10 @@ def _make_room_for_threads(devices: int) -> None:
 def _join(wanted: Wanted) -> None:
     """Meet the other processes, where there are any: named by Keras' variables, or found by JAX itself."""
     if ADDRESSES in os.environ:
-        keras.distribution.initialize()
+        try:
+            keras.distribution.initialize()
+        except ValueError as error:
+            raise UserError(f"the variables KERAS_DISTRIBUTION_... name no processes ({error})") from None
     elif wanted.kind == "tpu" or "JAX_COORDINATOR_ADDRESS" in os.environ:
         with contextlib.suppress(ValueError):  # it has found no cluster: one host
             jax.distributed.initialize()
