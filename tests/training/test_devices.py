@@ -329,6 +329,21 @@ def test_processes_that_are_no_number_are_one_line_on_jax(small_data, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    "told",
+    ["{", '{"cluster": 3}', '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 7}}'],
+)
+def test_hosts_that_are_not_told_are_one_line_on_tensorflow(told, small_data, tmp_path):
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CONFIG": told}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    words = ["--data", small_data, "--output", str(tmp_path / "run"), "--batch-size", "4", "--devices", "cpu"]
+    command = [sys.executable, "-m", "xlnet.cli", "pretrain", *words]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2, ended.stderr
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert ended.stderr.startswith("error: TF_CONFIG does not name hosts and this one")
+
+
 def test_a_batch_that_cannot_be_dealt_out_is_refused(small_data):
     from xlnet.training.pretraining_data import TrainingData
 

@@ -137,8 +137,7 @@ def take(wanted: Wanted) -> Devices:
 
 
 def _take(wanted: Wanted) -> Devices:
-    cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    hosts = [(kind, number) for kind in ("chief", "worker") for number in range(_tasks(cluster, kind))]
+    cluster, hosts, host = _hosts()
     if wanted.kind == "tpu":
         return _tpu()
     gpus = tf.config.list_physical_devices("GPU")
@@ -147,11 +146,11 @@ def _take(wanted: Wanted) -> Devices:
     chosen = [] if wanted.kind == "cpu" else [gpus[place] for place in wanted.places or range(len(gpus))]
     if gpus:
         tf.config.set_visible_devices(chosen, "GPU")
-    if len(hosts) > 1:
+    if hosts > 1:
         if wanted.count > 1:
             raise UserError(f"devices is cpu:{wanted.count}; TensorFlow has one CPU replica on each of many hosts")
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster)
-        return Replicas(strategy, host=hosts.index((cluster.task_type, cluster.task_id)), hosts=len(hosts))
+        return Replicas(strategy, host=host, hosts=hosts)
     if wanted.count > 1:
         virtual = [tf.config.LogicalDeviceConfiguration()] * wanted.count
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], virtual)
@@ -160,6 +159,16 @@ def _take(wanted: Wanted) -> Devices:
         return Devices()
     kind = "GPU" if chosen else "CPU"
     return Replicas(tf.distribute.MirroredStrategy([f"{kind}:{place}" for place in range(count)]))
+
+
+def _hosts() -> tuple[Any, int, int]:
+    """What TF_CONFIG tells: a resolver, how many hosts there are, and which one this is."""
+    try:
+        cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+        places = [(kind, number) for kind in ("chief", "worker") for number in range(_tasks(cluster, kind))]
+        return cluster, len(places), places.index((cluster.task_type, cluster.task_id)) if len(places) > 1 else 0
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"TF_CONFIG does not name hosts and this one ({str(error).splitlines()[0]})") from None
 
 
 def _tasks(cluster: Any, kind: str) -> int:
