@@ -46,30 +46,3 @@ def test_a_backend_that_is_unknown_or_absent_is_told_in_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "jax", None)
     with pytest.raises(UserError, match="KERAS_BACKEND is jax, which is not installed here"):
         frameworks.load()
-
-
-REMEMBERED = """
-from xlnet import frameworks
-frameworks.load()
-frameworks.load()
-import tensorflow as tf
-from keras import ops
-
-def made(value):
-    found.append(ops.add(value, 1.0))
-    return found[0]
-
-found = []
-assert tf.function(made, autograph=False, jit_compile=True)(tf.zeros(1)) == 1
-print(*[f"{frame.filename.split('/')[-1]}:{frame.name}" for frame in found[0].op.traceback])
-"""
-
-
-def test_an_operation_of_tensorflow_remembers_where_it_was_made_in_few_frames():
-    environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
-    command = [sys.executable, "-c", REMEMBERED]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr  # XLA in TensorFlow ends the process where no frame is left
-    frames = run.stdout.split()
-    assert [frame for frame in frames if "<string>" in frame] == ["<string>:<module>", "<string>:made"]
-    assert {frame.split(":")[0] for frame in frames} == {"<string>", "ops.py", "traceback_utils.py"}

@@ -7,9 +7,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
-from xlnet import allocation, compilation_cache
+from xlnet import allocation, compilation_cache, traces
 from xlnet.errors import UserError, require
 
 BACKENDS = ("tensorflow", "jax")
@@ -48,7 +47,7 @@ def load() -> None:
 
                 tf.config.list_physical_devices()  # devices are looked for, and missed aloud; none is taken yet
                 if is_needed:
-                    _shorten_traces()
+                    traces.keep_short()
                 else:
                     tf.config.set_visible_devices([], "GPU")  # it reads data there; it would take all of their memory
         except Exception:
@@ -72,28 +71,6 @@ def is_on_cpu() -> bool:
     import tensorflow as tf
 
     return not (tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"))
-
-
-@cache
-def _shorten_traces() -> None:
-    """From here on operations made in this thread remember where that was without the files of TensorFlow and Keras.
-
-    A compiled step holds the names for each operation, some 50 files and functions: 35 MB with four layers.
-    """
-    from tensorflow.python.framework import ops
-    from tensorflow.python.util import tf_stack, traceback_utils  # no public names
-
-    folders = tuple(os.path.dirname(str(sys.modules[name].__file__)) + os.sep for name in ("tensorflow", "keras"))
-    files = {str(getattr(module, "__file__", None)) for module in [*sys.modules.values()]}
-    # The last frames, of these, TensorFlow takes off by number once the others are left out.
-    kept = {str(module.__file__) for module in (ops, tf_stack, traceback_utils)}
-    left_out = {file for file in files if file.startswith(folders)} - kept
-
-    class LeftOut(tf_stack.StackTraceFilter):  # type: ignore[misc]
-        def get_filtered_filenames(self) -> set[str]:
-            return left_out
-
-    LeftOut().__enter__()
 
 
 @contextmanager

@@ -27,16 +27,17 @@ def custom_gradient(function: Callable[..., tuple[Any, Callable[[Any], Any]]]) -
 
         return result, handed
 
-    return lambda *arrays: run(*map(_value, arrays))
+    # A variable that is read within would be taken for one that the function uses beside its arguments.
+    return lambda *arrays: run(*map(read, arrays))
 
 
-def _value(array: Any) -> Any:
-    """The array, where a variable would be taken for one that the function uses beside its arguments."""
+def read(array: Any) -> Any:
+    """An array as it is, the value of a variable: Keras leaves it one on TensorFlow, to be read by each operation."""
     if keras.backend.backend() == "jax":
-        return array
+        return ops.convert_to_tensor(array)
     import tensorflow as tf
 
-    return tf.identity(array)
+    return tf.convert_to_tensor(array)
 
 
 def fenced(values: Any) -> Any:

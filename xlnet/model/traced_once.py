@@ -20,7 +20,7 @@ def traced_once(
     again: what lies within a layer is computed again for the gradient, instead of being kept.
     """
     if keras.backend.backend() == "jax" and not again:
-        through = _traced(layer)
+        through = traced(layer)
     else:
         through = _with_its_gradient(layer, [streams, learned[0], given[0]], again=again)
     entered = []
@@ -30,7 +30,8 @@ def traced_once(
     return streams, entered
 
 
-def _traced(function: Callable[..., Any]) -> Callable[..., Any]:
+def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, of which Python traces one call of those with arguments of the same shapes."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -56,7 +57,7 @@ def _with_its_gradient(layer: Layer, like: list[Any], *, again: bool) -> Layer:
             arrays = [_apart(array, after=upstream[-1]) for array in arrays]
         return gradients_of(lambda *own: run(*own, *arrays[learning:]), arrays[:learning], upstream)
 
-    forward, backward = _traced(run), _traced(gradients)
+    forward, backward = traced(run), traced(gradients)
 
     @custom_gradient
     def called(*arrays: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from keras import ops
 
 from xlnet.model import sums
+from xlnet.model.traced_once import traced
 from xlnet.training.running import Running
 
 REMEMBERED = 16  # positions of skipped steps that are kept for the host to read
@@ -83,7 +84,7 @@ class Guarded:
         if self.care.scales_loss:
             inverse = 1.0 / ops.convert_to_tensor(self.scale)
             grads = [grad * ops.cast(inverse, grad.dtype) for grad in grads]
-        norm = ops.sqrt(sum(sums.of_squares(grad) for grad in grads))
+        norm = ops.sqrt(sum(map(traced(sums.of_squares), grads)))
         is_sound = None if self.care.most_skipped is None else self._judge(norm, loss)
         self._is_sound = is_sound
         try:
@@ -177,14 +178,16 @@ class Guarded:
 
     def assign_add(self, variable: Any, value: Any) -> None:
         """Add to a variable, if the step is sound."""
-        super().assign_add(variable, self._guarded(value))  # type: ignore[misc]
+        super().assign_add(variable, chosen(self._is_sound, value))  # type: ignore[misc]
 
     def assign_sub(self, variable: Any, value: Any) -> None:
         """Subtract from a variable, if the step is sound."""
-        super().assign_sub(variable, self._guarded(value))  # type: ignore[misc]
+        super().assign_sub(variable, chosen(self._is_sound, value))  # type: ignore[misc]
 
-    def _guarded(self, value: Any) -> Any:
-        return value if self._is_sound is None else ops.where(self._is_sound, value, ops.zeros((), dtype=value.dtype))
+
+def chosen(is_sound: Any, value: Any) -> Any:
+    """What a sound step adds; nothing of one that is not."""
+    return value if is_sound is None else ops.where(is_sound, value, ops.zeros((), dtype=value.dtype))
 
 
 def layer_scales(names: list[str], *, decay: float) -> list[float]:

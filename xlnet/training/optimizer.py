@@ -6,7 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from xlnet.training.guard import Care, Guarded
+from xlnet.model.gradients import read
+from xlnet.model.traced_once import traced
+from xlnet.training.guard import Care, Guarded, chosen
 from xlnet.training.settings import OptimizerSettings
 
 NOT_DECAYED = ("LayerNorm", "bias")  # reference: model_utils.py, exclude_from_weight_decay
@@ -62,7 +64,7 @@ class AdamW(Guarded, keras.optimizers.AdamW):
         """Done with the update of each variable, where its rate is at hand."""
 
     def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
-        """The update that Keras has for each variable; what is the same for many of them is computed once.
+        """The update that Keras has for each variable; what is the same for many of them is computed or traced once.
 
         Of 160 variables, each by itself, it was a third of all operations that are traced for a step.
         """
@@ -70,19 +72,28 @@ class AdamW(Guarded, keras.optimizers.AdamW):
         forgotten, forgotten_squares = (
             1 - ops.power(beta, taken) for beta in map(_constant, (self.beta_1, self.beta_2))
         )
-        fresh, fresh_squares = _constant(1 - self.beta_1), _constant(1 - self.beta_2)
-        decay, epsilon = _constant(self.weight_decay or 0.0), _constant(self.epsilon)
         rates = {scale: learning_rate if scale == 1.0 else learning_rate * scale for scale in set(self.rate_scales)}
         lengths = {scale: rate * ops.sqrt(forgotten_squares) / forgotten for scale, rate in rates.items()}
+        update = traced(self._updated)
         for gradient, variable in zip(grads, trainable_variables, strict=True):
             index = self._get_variable_index(variable)
-            mean, square, scale = self._momentums[index], self._velocities[index], self.rate_scales[index]
-            if self._decayed[index]:
-                self.assign_sub(variable, ops.convert_to_tensor(variable) * decay * rates[scale])
-            self.assign_add(mean, (gradient - ops.convert_to_tensor(mean)) * fresh)
-            self.assign_add(square, (ops.square(gradient) - ops.convert_to_tensor(square)) * fresh_squares)
-            moved = ops.convert_to_tensor(mean) * lengths[scale]
-            self.assign_sub(variable, moved / (ops.sqrt(ops.convert_to_tensor(square)) + epsilon))
+            changed = variable, self._momentums[index], self._velocities[index]
+            scale = self.rate_scales[index]
+            decay = rates[scale] if self._decayed[index] else None
+            values = update(gradient, *map(read, changed), decay, lengths[scale], self._is_sound)
+            for one, value in zip(changed, values, strict=True):
+                one.assign(value)
+
+    def _updated(
+        self, gradient: Any, weight: Any, mean: Any, square: Any, decay: Any, length: Any, is_sound: Any
+    ) -> tuple[Any, Any, Any]:
+        """-> weight, mean and square after the update, or as they are where it is not sound."""
+        if decay is not None:
+            weight = weight - chosen(is_sound, weight * _constant(self.weight_decay) * decay)
+        mean = mean + chosen(is_sound, (gradient - mean) * _constant(1 - self.beta_1))
+        square = square + chosen(is_sound, (ops.square(gradient) - square) * _constant(1 - self.beta_2))
+        moved = mean * length / (ops.sqrt(square) + _constant(self.epsilon))
+        return weight - chosen(is_sound, moved), mean, square
 
 
 def _constant(value: float) -> Any:
