@@ -168,17 +168,13 @@ class Guarded:
         """Batches that the optimizer was given so far, skipped ones included."""
         return int(ops.convert_to_numpy(self._position()))
 
-    # Every assignment of an update passes here. The choice is made inside the kernel that computes the value: no
-    # memory is read twice, and what is not chosen may be anything.
+    # The assignments of an update pass here, or what is assigned has passed `chosen`. The choice is made inside the
+    # kernel that computes the value: no memory is read twice, and what is not chosen may be anything.
 
     def assign(self, variable: Any, value: Any) -> None:
         """Set a variable, if the step is sound."""
         old = ops.convert_to_tensor(variable)
         super().assign(variable, value if self._is_sound is None else ops.where(self._is_sound, value, old))  # type: ignore[misc]
-
-    def assign_add(self, variable: Any, value: Any) -> None:
-        """Add to a variable, if the step is sound."""
-        super().assign_add(variable, chosen(self._is_sound, value))  # type: ignore[misc]
 
     def assign_sub(self, variable: Any, value: Any) -> None:
         """Subtract from a variable, if the step is sound."""

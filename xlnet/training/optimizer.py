@@ -79,17 +79,17 @@ class AdamW(Guarded, keras.optimizers.AdamW):
             index = self._get_variable_index(variable)
             changed = variable, self._momentums[index], self._velocities[index]
             scale = self.rate_scales[index]
-            decay = rates[scale] if self._decayed[index] else None
-            values = update(gradient, *map(read, changed), decay, lengths[scale], self._is_sound)
+            rate = rates[scale] if self._decayed[index] else None
+            values = update(gradient, *map(read, changed), rate, lengths[scale], self._is_sound)
             for one, value in zip(changed, values, strict=True):
                 one.assign(value)
 
     def _updated(
-        self, gradient: Any, weight: Any, mean: Any, square: Any, decay: Any, length: Any, is_sound: Any
+        self, gradient: Any, weight: Any, mean: Any, square: Any, rate: Any, length: Any, is_sound: Any
     ) -> tuple[Any, Any, Any]:
-        """-> weight, mean and square after the update, or as they are where it is not sound."""
-        if decay is not None:
-            weight = weight - chosen(is_sound, weight * _constant(self.weight_decay) * decay)
+        """-> weight, mean and square after the update, or as they are if it is not sound. rate: None: no decay."""
+        if rate is not None:
+            weight = weight - chosen(is_sound, weight * _constant(self.weight_decay) * rate)
         mean = mean + chosen(is_sound, (gradient - mean) * _constant(1 - self.beta_1))
         square = square + chosen(is_sound, (ops.square(gradient) - square) * _constant(1 - self.beta_2))
         moved = mean * length / (ops.sqrt(square) + _constant(self.epsilon))
