@@ -9,14 +9,19 @@ from xlnet import frameworks
 frameworks.load()
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.compiler.xla import xla
 
 def made(scale):
     with tf.control_dependencies([scale]):
         bound = tf.constant(7)
     with tf.device("cpu:0"):
         placed = tf.constant(7)
+    cluster = xla.XLACompileContext("cluster", tf.no_op())  # as a step on a TPU is traced
+    cluster.Enter()
+    within = tf.constant(7)
+    cluster.Exit()
     free = [tf.constant(7) for _ in range(2)]
-    assert free[0] is free[1] and len({id(one) for one in (bound, placed, free[0])}) == 3
+    assert free[0] is free[1] and len({id(one) for one in (bound, placed, within, free[0])}) == 4
     lists = [tf.constant(value) for value in ([1, 2], [1, 2], np.array([1, 2], "int32"), np.array([1, 2], "int32"))]
     assert lists[0] is lists[1] and lists[2] is lists[3]
     assert tf.constant([7] * 17) is not tf.constant([7] * 17)

@@ -45,7 +45,7 @@ def _leave_out_frames() -> None:
 def _share_constants() -> None:
     """A function has each number, and each short list of them, once: of the operations of a step, half were constants.
 
-    Not where an order or a place is asked for, which belongs to the one constant.
+    Not where an order, a place or a part of a program is asked for, which belongs to the one constant.
     """
     from tensorflow.python.framework import ops
 
@@ -55,7 +55,8 @@ def _share_constants() -> None:
         about = {"verify_shape": verify_shape, "allow_broadcast": allow_broadcast}
         graph = ops.get_default_graph()
         is_bound = graph._current_control_dependencies() or graph._device_functions_outer_to_inner
-        written = None if is_bound or not graph.building_function else _written(value)
+        is_free = graph.building_function and not is_bound and graph._get_control_flow_context() is None
+        written = _written(value) if is_free else None
         if written is None:
             return make(value, dtype, shape, name, **about)
         if not hasattr(graph, "shared_constants"):
