@@ -16,7 +16,7 @@ LONGEST = 16  # of lists that are shared: shapes, axes, bounds of slices
 
 @cache
 def keep_short() -> None:
-    """From here on, what is traced in this thread remembers less and repeats less."""
+    """From here on, what is traced repeats less, and in this thread remembers less."""
     _leave_out_frames()
     _share_constants()
 
